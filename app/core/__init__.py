@@ -1,0 +1,1 @@
+"""The domain, in order of the data's way: region, Signal, tiles, model, Signal, bigWig."""

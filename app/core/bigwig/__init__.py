@@ -1,0 +1,1 @@
+"""bigWig files: validate, read, write. Nothing else imports pyBigWig."""

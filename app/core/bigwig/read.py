@@ -1,0 +1,172 @@
+"""Read bigWig tracks into bins."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyBigWig
+from numpy.typing import NDArray
+
+from app.core.assemblies import Assembly, match_chromosomes
+from app.core.bigwig.validate import check_bigwig
+from app.core.errors import BadTrackValues, EmptyTrack, NotABigWig
+from app.core.regions import Region
+from app.core.signal import Signal
+
+_PIECE_BP = 2_500_000  # bases per read: 10 MB, and pyBigWig holds the interpreter's lock no longer than that
+
+
+@dataclass(frozen=True)
+class TrackFile:
+    """A bigWig file on disk and what the user calls it."""
+
+    path: Path
+    name: str
+
+
+class Tracks:
+    """The bigWig tracks of one sample, open for reading. A context manager; for one thread at a time.
+
+    Parameters
+    ----------
+    files
+        One file per mark.
+    assembly
+        The assembly that every track must be in.
+    bin_size_bp
+        Width of the bins that `read` gives.
+
+    Raises
+    ------
+    NotABigWig, EmptyTrack, AssemblyMismatch
+        Of the first file that is wrong.
+    """
+
+    def __init__(self, files: Mapping[str, TrackFile], assembly: Assembly, bin_size_bp: int) -> None:
+        self.assembly = assembly
+        self.bin_size_bp = bin_size_bp
+        self._tracks: dict[str, _Track] = {}
+        try:
+            for mark, file in files.items():
+                self._tracks[mark] = _Track(file, assembly)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Tracks":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        for track in self._tracks.values():
+            track.close()
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The marks that have a track."""
+        return tuple(self._tracks)
+
+    def read(self, region: Region) -> Signal:
+        """The tracks over a region that starts on a bin border.
+
+        A bin's value is the mean of its covered bases; NaN where no base is covered.
+
+        Raises
+        ------
+        BadTrackValues
+            A value is infinite.
+        NotABigWig
+            A part of a file cannot be read.
+        """
+        rows = [track.read(region, self.bin_size_bp) for track in self._tracks.values()]
+        return Signal(np.stack(rows), self.marks, region, self.bin_size_bp)
+
+    def covered_bases(self) -> int:
+        """The largest number of covered bases that a track's header states."""
+        return max(track.covered_bases for track in self._tracks.values())
+
+    def covered_regions(self, piece_bp: int) -> Iterator[Region]:
+        """Pieces of the genome, in order, on a grid of `piece_bp`, in which some track may have a value."""
+        for chrom, length in self.assembly.chromosomes.items():
+            for piece in Region(chrom, 0, length).pieces(piece_bp):
+                if any(track.may_cover(piece) for track in self._tracks.values()):
+                    yield piece
+
+
+class _Track:
+    """One open bigWig, read by the assembly's chromosome names."""
+
+    def __init__(self, file: TrackFile, assembly: Assembly) -> None:
+        self._name = file.name
+        check_bigwig(file.path, file.name)
+        try:
+            self._bigwig = pyBigWig.open(str(file.path.absolute()))
+            header = self._bigwig.header()
+            chromosomes = self._bigwig.chroms()
+        except RuntimeError:
+            raise self._damaged() from None
+        self.covered_bases = int(header["nBasesCovered"])
+        if not self.covered_bases:
+            raise EmptyTrack(f"'{file.name}' holds no values; give a track with data.")
+        self._their_name = match_chromosomes(chromosomes, assembly, file.name)
+
+    def _damaged(self) -> NotABigWig:
+        return NotABigWig(f"'{self._name}' is damaged and cannot be read; make or transfer it again.")
+
+    def close(self) -> None:
+        self._bigwig.close()
+
+    def may_cover(self, region: Region) -> bool:
+        """False only if the track has nothing in the region; answered from the zoom levels."""
+        theirs = self._their_name.get(region.chrom)
+        if theirs is None:
+            return False
+        try:
+            return bool(self._bigwig.stats(theirs, region.start, region.end, type="coverage")[0])
+        except RuntimeError:
+            raise self._damaged() from None
+
+    def read(self, region: Region, bin_size_bp: int) -> NDArray[np.float32]:
+        """Mean of the covered bases of each bin, float32 (bins,); NaN where none is covered."""
+        bins = np.full(region.n_bins(bin_size_bp), np.nan, dtype=np.float32)
+        theirs = self._their_name.get(region.chrom)
+        if theirs is None:
+            return bins
+        first = 0
+        for piece in region.pieces(max(1, _PIECE_BP // bin_size_bp) * bin_size_bp):
+            try:
+                bases = self._bigwig.values(theirs, piece.start, piece.end, numpy=True)
+            except RuntimeError:
+                raise self._damaged() from None
+            means = _bin_means(bases, bin_size_bp)
+            if np.isinf(means).any():
+                raise BadTrackValues(
+                    f"'{self._name}' holds infinite values in {piece};"
+                    " replace them by a finite -log10 p-value."
+                )
+            bins[first : first + len(means)] = means
+            first += len(means)
+        return bins
+
+
+def _bin_means(bases: NDArray[np.float32], bin_size_bp: int) -> NDArray[np.float32]:
+    """Mean over the values that are not NaN of every `bin_size_bp` bases, summed in float64.
+
+    25 equal float32 values give back exactly that value.
+    """
+    missing_bp = -len(bases) % bin_size_bp
+    if missing_bp:
+        bases = np.append(bases, np.full(missing_bp, np.nan, dtype=np.float32))
+    by_bin = bases.reshape(-1, bin_size_bp)
+    covered = ~np.isnan(by_bin)
+    sums = np.where(covered, by_bin, 0).sum(axis=1, dtype=np.float64)
+    counts = covered.sum(axis=1)
+    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return means.astype(np.float32)

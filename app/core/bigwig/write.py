@@ -1,0 +1,112 @@
+"""Write imputed tracks as bigWig, checked before they are published."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyBigWig
+from numpy.typing import NDArray
+
+from app.core.assemblies import Assembly
+from app.core.errors import WriteFailed
+from app.core.regions import Region
+
+_ENTRIES_AT_ONCE = 1_000_000
+
+
+class BigWigWriter:
+    """Writes one bigWig, in genome order, under a temporary name until it has read back as written.
+
+    Used as a context manager. Left without an error it publishes the file; left by an exception it removes it.
+
+    Parameters
+    ----------
+    path
+        Where the finished file will stand.
+    assembly
+        Its chromosomes, all of which go into the header.
+    bin_size_bp
+        Width of the bins that `add` is given.
+    """
+
+    def __init__(self, path: Path, assembly: Assembly, bin_size_bp: int) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._assembly = assembly
+        self._bin_size_bp = bin_size_bp
+        self._covered_bp = 0
+        self._sum = 0.0
+        try:
+            self._partial.touch()
+            self._bigwig = pyBigWig.open(str(self._partial.absolute()), "w")
+        except (OSError, RuntimeError):
+            raise WriteFailed(f"'{path.name}' cannot be written; check the folder and its permissions.") from None
+        self._bigwig.addHeader(list(assembly.chromosomes.items()))
+
+    def __enter__(self) -> "BigWigWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._publish()
+            else:
+                self._bigwig.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+    def add(self, region: Region, values: NDArray[np.float32]) -> None:
+        """Append the bins of a region, float32 (bins,), -log10 p-value; NaN bins are left uncovered.
+
+        Regions come in the assembly's order, start on bin borders and do not overlap.
+        """
+        length = self._assembly.length(region.chrom)
+        if region.end > length:
+            raise ValueError(f"{region} passes the end of {region.chrom} ({length:,} bp)")
+        if np.isinf(values).any():
+            raise ValueError(f"infinite values in {region}")
+        size = self._bin_size_bp
+        starts = region.start + size * np.arange(len(values))
+        whole = len(values) - int(starts[-1] + size > length)
+        for first, last in _runs(~np.isnan(values[:whole])):
+            for left in range(first, last, _ENTRIES_AT_ONCE):
+                right = min(left + _ENTRIES_AT_ONCE, last)
+                self._bigwig.addEntries(
+                    region.chrom, int(starts[left]), values=values[left:right], span=size, step=size
+                )
+        if whole < len(values) and not np.isnan(values[-1]):
+            start, value = int(starts[-1]), float(values[-1])
+            self._bigwig.addEntries([region.chrom], [start], ends=[length], values=[value])
+        self._count(starts, values, length)
+
+    def _count(self, starts: NDArray[np.int64], values: NDArray[np.float32], length: int) -> None:
+        present = ~np.isnan(values)
+        widths = np.minimum(self._bin_size_bp, length - starts)[present]
+        self._covered_bp += int(widths.sum())
+        self._sum += float(widths @ values[present].astype(np.float64))
+
+    def _publish(self) -> None:
+        """Close the file, compare what it says with what was added, and give it its name."""
+        self._bigwig.close()
+        failed = WriteFailed(f"'{self._path.name}' did not read back as written; is the disk full?")
+        try:
+            with pyBigWig.open(str(self._partial.absolute())) as written:
+                header = written.header()
+        except RuntimeError:
+            raise failed from None
+        # The header keeps the sum as an integer, so it agrees to within one.
+        tolerance = 1 + 1e-6 * abs(self._sum)
+        if header["nBasesCovered"] != self._covered_bp or abs(header["sumData"] - self._sum) > tolerance:
+            raise failed
+        with self._partial.open("rb") as file:
+            os.fsync(file.fileno())
+        self._partial.replace(self._path)
+
+
+def _runs(present: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and one-past-last index of every run of True."""
+    edges = np.flatnonzero(np.diff(present.astype(np.int8), prepend=0, append=0))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]

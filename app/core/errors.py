@@ -1,0 +1,76 @@
+"""What can be wrong with a request or a file.
+
+Every message is one sentence for the person who asked: it names what is wrong and says what would be right.
+"""
+
+
+class EpifillError(Exception):
+    """Base of every error that a user can act on."""
+
+
+class BadRegion(EpifillError):
+    """A region that cannot be parsed, or lies outside its chromosome."""
+
+
+class RegionTooShort(EpifillError):
+    """A chromosome with fewer bins than the model's window."""
+
+
+class RegionTooLarge(EpifillError):
+    """More bins than may be imputed in one answer."""
+
+
+class UnknownAssembly(EpifillError):
+    """An assembly that Epifill does not know."""
+
+
+class AssemblyMismatch(EpifillError):
+    """A track whose chromosomes are not those of the model's assembly."""
+
+
+class NotABigWig(EpifillError):
+    """A file that is no bigWig, or a damaged one."""
+
+
+class EmptyTrack(EpifillError):
+    """A file without bytes, or a bigWig without values."""
+
+
+class BadTrackValues(EpifillError):
+    """A track with values that no -log10 p-value can have."""
+
+
+class UnknownMark(EpifillError):
+    """A mark that the model does not have."""
+
+
+class DuplicateMark(EpifillError):
+    """Two tracks for the same mark."""
+
+
+class AmbiguousMark(EpifillError):
+    """A file whose mark was neither given nor readable from its name."""
+
+
+class NothingObserved(EpifillError):
+    """Every track is masked, or there is none: nothing to impute from."""
+
+
+class NothingToImpute(EpifillError):
+    """Every mark that was asked for is measured and not masked."""
+
+
+class NoOverlap(EpifillError):
+    """No observed track covers any bin of the region."""
+
+
+class UnknownModel(EpifillError):
+    """A model that is not installed."""
+
+
+class BadModel(EpifillError):
+    """A model folder that breaks the contract, or was changed after its export."""
+
+
+class WriteFailed(EpifillError):
+    """A result that could not be written, or did not read back as written."""

@@ -1,0 +1,72 @@
+"""Cut a region into tiles with a halo, and put the results together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Bins `first` up to `last` of a region, and the wider stretch `left` up to `right` that they depend on."""
+
+    first: int
+    last: int
+    left: int
+    right: int
+
+
+def cut(first: int, last: int, total: int, tile_bins: int, halo_bins: int, min_bins: int) -> list[Tile]:
+    """Cut bins `first` up to `last`, out of `total` that can be looked at, into tiles.
+
+    Every tile looks `halo_bins` beyond its borders as far as there are bins, and at `min_bins` bins at least.
+    """
+    tiles = []
+    for start in range(first, last, tile_bins):
+        end = min(start + tile_bins, last)
+        left, right = max(0, start - halo_bins), min(end + halo_bins, total)
+        lacking = max(0, min_bins - (right - left))
+        right = min(right + lacking, total)
+        left = max(0, min(left, right - min_bins))
+        tiles.append(Tile(start, end, left, right))
+    return tiles
+
+
+def run_tiles(
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    values: NDArray[np.float32],
+    tiles: list[Tile],
+    batch: int,
+    advance: Callable[[int], None] = lambda bins: None,
+) -> NDArray[np.float32]:
+    """Run a function over tiles and put the parts together.
+
+    Parameters
+    ----------
+    run
+        Maps float32 (batch, marks, bins) to float32 (batch, marks, bins).
+    values
+        float32 (marks, bins), everything that the tiles may look at.
+    tiles
+        Neighbouring tiles, in order.
+    batch
+        How many tiles of equal shape go into one call.
+    advance
+        Told the number of bins after every call.
+
+    Returns
+    -------
+    float32 (marks, bins) from the first tile's first bin to the last tile's last.
+    """
+    parts = []
+    for _, alike in groupby(tiles, key=lambda tile: tile.right - tile.left):
+        group = list(alike)
+        for i in range(0, len(group), batch):
+            some = group[i : i + batch]
+            results = run(np.stack([values[:, tile.left : tile.right] for tile in some]))
+            for tile, result in zip(some, results, strict=True):
+                parts.append(result[:, tile.first - tile.left : tile.last - tile.left])
+            advance(sum(tile.last - tile.first for tile in some))
+    return np.concatenate(parts, axis=1)

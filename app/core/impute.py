@@ -88,9 +88,7 @@ def check_mark(mark: str, model: Model) -> None:
         upper = {m.upper(): m for m in model.marks}
         near = difflib.get_close_matches(mark.upper(), list(upper), n=1, cutoff=0.8)
         hint = f" Did you mean {upper[near[0]]}?" if near else ""
-        raise UnknownMark(
-            f"'{mark[:40]}' is not a mark of {model.name}, which has {', '.join(model.marks)}.{hint}"
-        )
+        raise UnknownMark(f"'{mark[:40]}' is not a mark of {model.name}, which has {', '.join(model.marks)}.{hint}")
 
 
 @dataclass(frozen=True)

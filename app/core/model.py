@@ -266,4 +266,3 @@ def _providers() -> Sequence[str]:
     """CUDA first where this build of onnxruntime has it."""
     available = ort.get_available_providers()
     return [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
-

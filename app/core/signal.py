@@ -42,11 +42,12 @@ class Signal:
     @property
     def n_bins(self) -> int:
         """Number of bins."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     def row(self, mark: str) -> NDArray[np.float32]:
         """Values of one mark, float32 (bins,)."""
-        return self.values[self.marks.index(mark)]
+        row: NDArray[np.float32] = self.values[self.marks.index(mark)]
+        return row
 
     def select(self, marks: Sequence[str]) -> "Signal":
         """The same region with these marks, in this order; a mark that is not there becomes a row of NaN."""
@@ -64,5 +65,4 @@ class Signal:
 
     def covered(self) -> NDArray[np.bool_]:
         """Which bins have a value of at least one mark, bool (bins,)."""
-        covered: NDArray[np.bool_] = ~np.isnan(self.values).all(axis=0)
-        return covered
+        return np.asarray(~np.isnan(self.values).all(axis=0))

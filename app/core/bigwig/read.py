@@ -148,8 +148,7 @@ class _Track:
             means = _bin_means(bases, bin_size_bp)
             if np.isinf(means).any():
                 raise BadTrackValues(
-                    f"'{self._name}' holds infinite values in {piece};"
-                    " replace them by a finite -log10 p-value."
+                    f"'{self._name}' holds infinite values in {piece}; replace them by a finite -log10 p-value."
                 )
             bins[first : first + len(means)] = means
             first += len(means)

@@ -45,8 +45,7 @@ def check_bigwig(path: Path, name: str) -> None:
         raise NotABigWig(f"'{name}' says it is bigWig version {version}; versions 1 to 4 can be read.")
     if not all(_HEADER_BYTES <= offset < size for offset in offsets):
         raise NotABigWig(
-            f"'{name}' is cut off or damaged: its header points past its {size:,} bytes;"
-            " make or transfer it again."
+            f"'{name}' is cut off or damaged: its header points past its {size:,} bytes; make or transfer it again."
         )
 
 

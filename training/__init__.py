@@ -1,0 +1,1 @@
+"""The offline trainer: fetch, prepare or simulate, train, search, evaluate, export."""

@@ -1,0 +1,132 @@
+"""Binned tracks of many samples on disk: one memory-mapped array per sample."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.core.assemblies import get_assembly
+from app.core.regions import Region
+from app.core.signal import Signal
+from training.errors import BadData
+
+INDEX_FILE = "dataset.json"
+
+
+class Index(BaseModel):
+    """dataset.json: what the arrays of a data set hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    assembly: str
+    bin_size_bp: int
+    marks: list[str]
+    samples: list[str]
+    regions: list[tuple[str, int, int]]
+    source: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Tracks of several samples over the same regions.
+
+    `SAMPLE.npy` holds float32 (marks, bins), -log10 p-value, the regions one after the other;
+    NaN = not assayed or not covered.
+    """
+
+    folder: Path
+    index: Index
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Names of the arrays' rows."""
+        return tuple(self.index.marks)
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """Names of the samples."""
+        return tuple(self.index.samples)
+
+    @property
+    def bin_size_bp(self) -> int:
+        """Width of a bin in bp."""
+        return self.index.bin_size_bp
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions, on bin borders, in the order of the arrays."""
+        return tuple(Region(*region) for region in self.index.regions)
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """First column of every region, and the total number of columns; int64 (regions + 1,)."""
+        widths = [region.n_bins(self.bin_size_bp) for region in self.regions]
+        return np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+
+    @property
+    def n_bins(self) -> int:
+        """Bins per sample and mark."""
+        return int(self.offsets[-1])
+
+    def values(self, sample: str) -> NDArray[np.float32]:
+        """All of a sample, float32 (marks, bins), memory-mapped read-only; raises BadData."""
+        if sample not in self.samples:
+            raise BadData(f"Sample '{sample}' is not in the data set, which has {', '.join(self.samples)}.")
+        array: NDArray[np.float32] = np.load(self.folder / f"{sample}.npy", mmap_mode="r")
+        if array.shape != (len(self.marks), self.n_bins) or array.dtype != np.float32:
+            raise BadData(f"'{sample}.npy' does not fit {INDEX_FILE}; prepare the data set again.")
+        return array
+
+    def signals(self, sample: str) -> Iterator[Signal]:
+        """A sample, region by region."""
+        values = self.values(sample)
+        for region, first, last in zip(self.regions, self.offsets, self.offsets[1:], strict=False):
+            yield Signal(np.asarray(values[:, first:last]), self.marks, region, self.bin_size_bp)
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Open a folder that `prepare` made; raises BadData."""
+    try:
+        index = Index.model_validate_json((folder / INDEX_FILE).read_bytes())
+    except OSError:
+        raise BadData(f"'{folder}' is no data set (it has no {INDEX_FILE}); make one with prepare.") from None
+    except ValidationError as error:
+        raise BadData(f"'{folder / INDEX_FILE}' is not valid: {error.errors()[0]['msg']}.") from None
+    return Dataset(folder, index)
+
+
+def create_dataset(folder: Path, index: Index) -> dict[str, NDArray[np.float32]]:
+    """Make the arrays of a new data set, all NaN, writable, one per sample; `finish` publishes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX_FILE).unlink(missing_ok=True)
+    get_assembly(index.assembly)
+    dataset = Dataset(folder, index)
+    arrays: dict[str, NDArray[np.float32]] = {}
+    for sample in index.samples:
+        array = np.lib.format.open_memmap(
+            folder / f"{sample}.npy", mode="w+", dtype=np.float32, shape=(len(index.marks), dataset.n_bins)
+        )
+        array[:] = np.nan
+        arrays[sample] = array
+    return arrays
+
+
+def finish(folder: Path, index: Index, arrays: dict[str, NDArray[np.float32]]) -> Dataset:
+    """Flush the arrays and write dataset.json last, so that a half-made data set never opens."""
+    for array in arrays.values():
+        if isinstance(array, np.memmap):
+            array.flush()
+    (folder / INDEX_FILE).write_text(index.model_dump_json(indent=2) + "\n")
+    return open_dataset(folder)
+
+
+def check_samples(dataset: Dataset, samples: Sequence[str]) -> tuple[str, ...]:
+    """The named samples, or all where none is named; raises BadData for one that is not there."""
+    for sample in samples:
+        if sample not in dataset.samples:
+            raise BadData(f"Sample '{sample}' is not in the data set, which has {', '.join(dataset.samples)}.")
+    return tuple(samples) or dataset.samples

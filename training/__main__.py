@@ -5,7 +5,7 @@ import sys
 import typer
 
 from app.core.errors import EpifillError
-from training import prepare, train
+from training import counts, evaluate, export, fetch, leave_one_out, prepare, search, simulate, train
 
 app = typer.Typer(
     help="Epifill's trainer: get data, train, evaluate and export imputation models.",
@@ -19,8 +19,15 @@ def _commands() -> None:
     """Keep the commands apart even where there is one alone."""
 
 
+app.command("fetch")(fetch.command)
 app.command("prepare")(prepare.command)
+app.command("counts")(counts.command)
+app.command("simulate")(simulate.command)
 app.command("train")(train.command)
+app.command("search")(search.command)
+app.command("evaluate")(evaluate.command)
+app.command("leave-one-out")(leave_one_out.command)
+app.command("export")(export.command)
 
 
 def main() -> None:

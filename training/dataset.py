@@ -1,6 +1,6 @@
 """Binned tracks of many samples on disk: one memory-mapped array per sample."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.assemblies import get_assembly
 from app.core.regions import Region
-from app.core.signal import Signal
 from training.errors import BadData
 
 INDEX_FILE = "dataset.json"
@@ -72,6 +71,13 @@ class Dataset:
         """Bins per sample and mark."""
         return int(self.offsets[-1])
 
+    def region_of(self, first: int, last: int) -> Region:
+        """Where columns `first` up to `last`, all of one region, lie on the genome."""
+        i = int(np.searchsorted(self.offsets, first, side="right")) - 1
+        region, size = self.regions[i], self.bin_size_bp
+        start = region.start + (first - int(self.offsets[i])) * size
+        return Region(region.chrom, start, min(start + (last - first) * size, region.end))
+
     def values(self, sample: str) -> NDArray[np.float32]:
         """All of a sample, float32 (marks, bins), memory-mapped read-only; raises BadData."""
         if sample not in self.samples:
@@ -80,12 +86,6 @@ class Dataset:
         if array.shape != (len(self.marks), self.n_bins) or array.dtype != np.float32:
             raise BadData(f"'{sample}.npy' does not fit {INDEX_FILE}; prepare the data set again.")
         return array
-
-    def signals(self, sample: str) -> Iterator[Signal]:
-        """A sample, region by region."""
-        values = self.values(sample)
-        for region, first, last in zip(self.regions, self.offsets, self.offsets[1:], strict=False):
-            yield Signal(np.asarray(values[:, first:last]), self.marks, region, self.bin_size_bp)
 
 
 def open_dataset(folder: Path) -> Dataset:

@@ -31,7 +31,7 @@ class PaperAutoencoder(nn.Module):
         """Map (windows, marks, window), masked rows 0, to the same shape."""
         hidden = torch.relu(self.encode(windows.flatten(1)))
         out: Tensor = self.decode(hidden)
-        return out.unflatten(1, (self.marks, self.window))
+        return out.reshape(-1, self.marks, self.window)
 
     def weight_penalty(self) -> Tensor:
         """½‖W1‖² + ½‖W2‖²; biases are free."""

@@ -55,7 +55,7 @@ def get_assembly(name: str) -> Assembly:
         return ASSEMBLIES[name]
     except KeyError:
         known = ", ".join(ASSEMBLIES)
-        raise UnknownAssembly(f"Assembly '{name}' is not known; the known ones are {known}.") from None
+        raise UnknownAssembly(f"Assembly '{name}' is not known; the known ones are {known}.", name) from None
 
 
 def _agreement(assembly: Assembly, lengths: Mapping[str, int]) -> tuple[dict[str, str], list[str]]:
@@ -100,17 +100,20 @@ def match_chromosomes(lengths: Mapping[str, int], assembly: Assembly, name: str)
         if other is not assembly and agreed and not differing:
             raise AssemblyMismatch(
                 f"'{name}' is in assembly {other.name}, but the model works in {assembly.name};"
-                f" lift the track over to {assembly.name}, or choose a model for {other.name}."
+                f" lift the track over to {assembly.name}, or choose a model for {other.name}.",
+                name,
             )
     if clashing:
         chrom = clashing[0]
         length = next(n for c, n in lengths.items() if assembly.find(c) == chrom)
         raise AssemblyMismatch(
             f"'{name}' has a {chrom} of {length:,} bp, but in {assembly.name} it has"
-            f" {assembly.length(chrom):,} bp; give a track that is aligned to {assembly.name}."
+            f" {assembly.length(chrom):,} bp; give a track that is aligned to {assembly.name}.",
+            name,
         )
     listed = ", ".join(list(lengths)[:3]) or "none"
     raise AssemblyMismatch(
         f"'{name}' has no chromosome of {assembly.name} (its first are: {listed});"
-        f" give a track that is aligned to {assembly.name}."
+        f" give a track that is aligned to {assembly.name}.",
+        name,
     )

@@ -5,7 +5,19 @@ Every message is one sentence for the person who asked: it names what is wrong a
 
 
 class EpifillError(Exception):
-    """Base of every error that a user can act on."""
+    """Base of every error that a user can act on.
+
+    Parameters
+    ----------
+    message
+        One sentence.
+    subject
+        The file, mark, region or model that it is about, as the user wrote it.
+    """
+
+    def __init__(self, message: str, subject: str | None = None) -> None:
+        super().__init__(message)
+        self.subject = subject
 
 
 class BadRegion(EpifillError):

@@ -1,18 +1,12 @@
-"""Imputation: which marks, from which, and the whole way from a signal to the imputed one."""
+"""The whole way from measured tracks to imputed ones, over one region."""
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from app.core.errors import (
-    DuplicateMark,
-    NothingObserved,
-    NothingToImpute,
-    RegionTooShort,
-    UnknownMark,
-)
+from app.core.errors import NoOverlap, RegionTooShort
+from app.core.marks import Plan
 from app.core.model import Model
 from app.core.regions import Region
 from app.core.scores import Score, score
@@ -21,74 +15,6 @@ from app.core.tiles import cut, run_tiles
 
 TILE_BINS = 4096
 """Bins per tile: the paper's network then keeps 33 MB of hidden units, which stay near the caches."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which marks are looked at, hidden and imputed.
-
-    Attributes
-    ----------
-    observed
-        Marks with a track that the model sees.
-    masked
-        Marks with a track that is hidden from the model; their imputation can be scored.
-    targets
-        Marks to impute.
-    """
-
-    observed: tuple[str, ...]
-    masked: tuple[str, ...]
-    targets: tuple[str, ...]
-
-
-def plan(model: Model, tracks: Sequence[str], mask: Sequence[str] = (), targets: Sequence[str] = ()) -> Plan:
-    """Settle which marks are imputed from which.
-
-    Parameters
-    ----------
-    tracks
-        Marks that have a track.
-    mask
-        Marks to treat as missing though a track may be there.
-    targets
-        Marks to impute; default: every mark of the model that has no track or is masked.
-
-    Raises
-    ------
-    UnknownMark, DuplicateMark, NothingObserved, NothingToImpute
-    """
-    for mark in (*tracks, *mask, *targets):
-        check_mark(mark, model)
-    for mark in tracks:
-        if tracks.count(mark) > 1:
-            raise DuplicateMark(f"{mark} has two tracks; give one track per mark.")
-    observed = tuple(m for m in model.marks if m in tracks and m not in mask)
-    if not observed:
-        if tracks:
-            raise NothingObserved("Every track is masked; leave at least one mark unmasked to impute from.")
-        raise NothingObserved("There is no track; give at least one to impute from.")
-    wanted = tuple(m for m in model.marks if m in targets) or tuple(m for m in model.marks if m not in observed)
-    measured = [m for m in wanted if m in observed]
-    if measured:
-        raise NothingToImpute(
-            f"{measured[0]} is measured, so there is nothing to impute; mask it to impute it from the other marks."
-        )
-    if not wanted:
-        raise NothingToImpute(
-            f"All {len(model.marks)} marks of {model.name} are measured, so there is nothing to impute;"
-            " mask one to impute it from the others."
-        )
-    return Plan(observed, tuple(m for m in model.marks if m in tracks and m in mask), wanted)
-
-
-def check_mark(mark: str, model: Model) -> None:
-    """Raise UnknownMark for a mark that the model does not have, with the nearest that it has."""
-    if mark not in model.marks:
-        upper = {m.upper(): m for m in model.marks}
-        near = difflib.get_close_matches(mark.upper(), list(upper), n=1, cutoff=0.8)
-        hint = f" Did you mean {upper[near[0]]}?" if near else ""
-        raise UnknownMark(f"'{mark[:40]}' is not a mark of {model.name}, which has {', '.join(model.marks)}.{hint}")
 
 
 @dataclass(frozen=True)
@@ -102,6 +28,16 @@ class Imputation:
         """Agreement with the truth of every imputed mark that was masked."""
         both = [mark for mark in self.imputed.marks if mark in self.truth.marks]
         return {mark: score(self.truth.row(mark), self.imputed.row(mark)) for mark in both}
+
+    def trim(self) -> "Imputation":
+        """Without the uncovered bins at either end; raises NoOverlap if that leaves nothing."""
+        covered = np.flatnonzero(self.imputed.covered())
+        if not len(covered):
+            raise NoOverlap(f"No observed track has a value in {self.imputed.region}; choose a region that they cover.")
+        whole, size = self.imputed.region, self.imputed.bin_size_bp
+        start = whole.start + int(covered[0]) * size
+        region = Region(whole.chrom, start, min(whole.start + (int(covered[-1]) + 1) * size, whole.end))
+        return Imputation(self.imputed.crop(region), self.truth.crop(region))
 
 
 def impute(
@@ -147,19 +83,10 @@ def impute(
             f"{region.chrom} has only {signal.n_bins} bins of {size} bp, fewer than the"
             f" {model.manifest.min_bins} that {model.name} needs."
         )
-    observed = signal.select(plan.observed)
     first = (region.start - signal.region.start) // size
-    tiles = cut(
-        first,
-        first + region.n_bins(size),
-        signal.n_bins,
-        tile_bins,
-        model.manifest.halo_bins,
-        model.manifest.min_bins,
-    )
-    values = run_tiles(model.run, observed.select(model.marks).values, tiles, batch, advance)
+    last = first + region.n_bins(size)
+    tiles = cut(first, last, signal.n_bins, tile_bins, model.manifest.halo_bins, model.manifest.min_bins)
+    seen = signal.select(plan.observed).select(model.marks)
+    values = run_tiles(model.run, seen.values, tiles, batch, advance)
     everything = Signal(values, model.marks, region, size)
-    targets = everything.select(plan.targets)
-    covered = observed.crop(region).covered()
-    imputed = Signal(np.where(covered, targets.values, np.float32(np.nan)), plan.targets, region, size)
-    return Imputation(imputed, signal.select(plan.masked).crop(region))
+    return Imputation(everything.select(plan.targets), signal.select(plan.masked).crop(region))

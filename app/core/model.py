@@ -196,7 +196,9 @@ def load_model(folder: Path, name: str, threads: int = 0) -> Model:
     """Load one model of a folder of models; raises UnknownModel or BadModel."""
     names = [path.name for path in find_models(folder)]
     if name not in names:
-        raise UnknownModel(f"Model '{name}' is not installed; the installed ones are: {', '.join(names) or 'none'}.")
+        raise UnknownModel(
+            f"Model '{name}' is not installed; the installed ones are: {', '.join(names) or 'none'}.", name
+        )
     return Model(folder / name, threads)
 
 

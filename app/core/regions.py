@@ -20,7 +20,7 @@ class Region:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
-            raise BadRegion(f"Region {self} is empty or backwards; its start must lie before its end.")
+            raise BadRegion(f"Region {self} is empty or backwards; its start must lie before its end.", str(self))
 
     def __str__(self) -> str:
         return f"{self.chrom}:{self.start:,}-{self.end:,}"
@@ -55,24 +55,26 @@ def parse_region(text: str, assembly: Assembly) -> Region:
     """
     match = _SPELLING.fullmatch(text.strip()[:200])
     if not match:
-        raise BadRegion(f"'{text[:80]}' is not a region; write chr21 or chr21:33,750,000-33,800,000.")
+        raise BadRegion(f"'{text[:80]}' is not a region; write chr21 or chr21:33,750,000-33,800,000.", text[:80])
     chrom = assembly.find(match["chrom"])
     if chrom is None:
         raise BadRegion(
             f"'{match['chrom'][:40]}' is not a chromosome of {assembly.name};"
-            f" it has chr1 to chr22, chrX, chrY and chrM."
+            f" it has chr1 to chr22, chrX, chrY and chrM.",
+            text[:80],
         )
     length = assembly.length(chrom)
     if match["start"] is None:
         return Region(chrom, 0, length)
     digits = [match[side].replace(",", "") for side in ("start", "end")]
     if not all(digits) or max(map(len, digits)) > 18:
-        raise BadRegion(f"'{text[:80]}' is not a region; write chr21 or chr21:33,750,000-33,800,000.")
+        raise BadRegion(f"'{text[:80]}' is not a region; write chr21 or chr21:33,750,000-33,800,000.", text[:80])
     start, end = map(int, digits)
     region = Region(chrom, start, end)
     if end > length:
         raise BadRegion(
             f"Region {region} passes the end of {chrom}, which has {length:,} bp in {assembly.name};"
-            f" end it at {length:,} or before."
+            f" end it at {length:,} or before.",
+            text[:80],
         )
     return region

@@ -58,15 +58,24 @@ def run_tiles(
 
     Returns
     -------
-    float32 (marks, bins) from the first tile's first bin to the last tile's last.
+    float32 (marks, bins) from the first tile's first bin to the last tile's last; NaN in every bin that has no
+    value in any row, and a tile of such bins alone is not run.
     """
-    parts = []
-    for _, alike in groupby(tiles, key=lambda tile: tile.right - tile.left):
+    origin = tiles[0].first
+    out = np.full((len(values), tiles[-1].last - origin), np.nan, dtype=np.float32)
+    measured = np.asarray(~np.isnan(values).all(axis=0))
+    for _, alike in groupby(tiles, key=lambda tile: (tile.right - tile.left, measured[tile.first : tile.last].any())):
         group = list(alike)
+        if not measured[group[0].first : group[0].last].any():
+            advance(group[-1].last - group[0].first)
+            continue
         for i in range(0, len(group), batch):
             some = group[i : i + batch]
             results = run(np.stack([values[:, tile.left : tile.right] for tile in some]))
             for tile, result in zip(some, results, strict=True):
-                parts.append(result[:, tile.first - tile.left : tile.last - tile.left])
+                out[:, tile.first - origin : tile.last - origin] = result[
+                    :, tile.first - tile.left : tile.last - tile.left
+                ]
             advance(sum(tile.last - tile.first for tile in some))
-    return np.concatenate(parts, axis=1)
+    out[:, ~measured[origin : tiles[-1].last]] = np.nan
+    return out

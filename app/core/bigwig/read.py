@@ -114,11 +114,11 @@ class _Track:
             raise self._damaged() from None
         self.covered_bases = int(header["nBasesCovered"])
         if not self.covered_bases:
-            raise EmptyTrack(f"'{file.name}' holds no values; give a track with data.")
+            raise EmptyTrack(f"'{file.name}' holds no values; give a track with data.", file.name)
         self._their_name = match_chromosomes(chromosomes, assembly, file.name)
 
     def _damaged(self) -> NotABigWig:
-        return NotABigWig(f"'{self._name}' is damaged and cannot be read; make or transfer it again.")
+        return NotABigWig(f"'{self._name}' is damaged and cannot be read; make or transfer it again.", self._name)
 
     def close(self) -> None:
         self._bigwig.close()
@@ -148,7 +148,8 @@ class _Track:
             means = _bin_means(bases, bin_size_bp)
             if np.isinf(means).any():
                 raise BadTrackValues(
-                    f"'{self._name}' holds infinite values in {piece}; replace them by a finite -log10 p-value."
+                    f"'{self._name}' holds infinite values in {piece}; replace them by a finite -log10 p-value.",
+                    self._name,
                 )
             bins[first : first + len(means)] = means
             first += len(means)

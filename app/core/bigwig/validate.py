@@ -30,22 +30,23 @@ def check_bigwig(path: Path, name: str) -> None:
     """
     size = path.stat().st_size
     if not size:
-        raise EmptyTrack(f"'{name}' is empty (0 bytes); give a bigWig file.")
+        raise EmptyTrack(f"'{name}' is empty (0 bytes); give a bigWig file.", name)
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
     for order in "<>":
         if len(head) >= 4 and struct.unpack_from(f"{order}I", head)[0] == _BIGWIG:
             break
     else:
-        raise NotABigWig(f"'{name}' is not a bigWig file but {_looks_like(head)}; give a bigWig file.")
+        raise NotABigWig(f"'{name}' is not a bigWig file but {_looks_like(head)}; give a bigWig file.", name)
     if len(head) < _HEADER_BYTES:
-        raise NotABigWig(f"'{name}' is cut off after {size} bytes; make or transfer it again.")
+        raise NotABigWig(f"'{name}' is cut off after {size} bytes; make or transfer it again.", name)
     _, version, _, *offsets = struct.unpack_from(f"{order}{_HEADER}", head)
     if version not in (1, 2, 3, 4):
-        raise NotABigWig(f"'{name}' says it is bigWig version {version}; versions 1 to 4 can be read.")
+        raise NotABigWig(f"'{name}' says it is bigWig version {version}; versions 1 to 4 can be read.", name)
     if not all(_HEADER_BYTES <= offset < size for offset in offsets):
         raise NotABigWig(
-            f"'{name}' is cut off or damaged: its header points past its {size:,} bytes; make or transfer it again."
+            f"'{name}' is cut off or damaged: its header points past its {size:,} bytes; make or transfer it again.",
+            name,
         )
 
 

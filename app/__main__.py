@@ -1,0 +1,5 @@
+"""`python -m app` is `epifill`."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""HTTP: thin routes over the core, one module per resource."""

@@ -1,0 +1,101 @@
+"""Core errors as RFC 9457 problem documents: the one table, and the handlers that use it."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app.core import errors
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger("epifill")
+
+PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
+    errors.BadRegion: (422, "bad-region", "The region cannot be used"),
+    errors.RegionTooShort: (422, "region-too-short", "The chromosome is too short for the model"),
+    errors.RegionTooLarge: (413, "region-too-large", "The region is too large for one answer"),
+    errors.UnknownAssembly: (422, "unknown-assembly", "The assembly is not known"),
+    errors.AssemblyMismatch: (422, "assembly-mismatch", "The track is in another assembly"),
+    errors.NotABigWig: (422, "not-a-bigwig", "The file is not a readable bigWig"),
+    errors.EmptyTrack: (422, "empty-track", "The track is empty"),
+    errors.BadTrackValues: (422, "bad-track-values", "The track has values that cannot be used"),
+    errors.UnknownMark: (422, "unknown-mark", "The model does not have this mark"),
+    errors.DuplicateMark: (422, "duplicate-mark", "A mark was given twice"),
+    errors.AmbiguousMark: (422, "ambiguous-mark", "The mark of a file is not known"),
+    errors.NothingObserved: (422, "nothing-observed", "There is nothing to impute from"),
+    errors.NothingToImpute: (422, "nothing-to-impute", "There is nothing to impute"),
+    errors.NoOverlap: (422, "no-overlap", "The tracks do not cover the region"),
+    errors.UnknownModel: (404, "unknown-model", "The model is not installed"),
+    errors.WriteFailed: (507, "write-failed", "The result could not be written"),
+}
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(examples=["urn:epifill:problem:unknown-mark"], description="Stable name of the kind of problem")
+    title: str = Field(examples=["The model does not have this mark"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["'H3K27ax' is not a mark of paper-core5, which has H3K4me1, H3K4me3."])
+    subject: str | None = Field(default=None, description="The file, mark, region or field that it is about")
+
+
+class ProblemResponse(Response):
+    """A problem document."""
+
+    media_type = MEDIA_TYPE
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these statuses."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def _answer(status: int, kind: str, title: str, detail: str, subject: str | None = None, **headers: str) -> Response:
+    problem = Problem(type=f"urn:epifill:problem:{kind}", title=title, status=status, detail=detail, subject=subject)
+    return ProblemResponse(orjson.dumps(problem.model_dump(exclude_none=True)), status, headers)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Answer every error of the app with a problem document."""
+
+    @app.exception_handler(errors.EpifillError)
+    def known(_: Request, error: errors.EpifillError) -> Response:
+        status, kind, title = PROBLEMS[type(error)]
+        return _answer(status, kind, title, str(error), error.subject)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+        detail = f"{field or 'The request'}: {first['msg'].lower()}."
+        return _answer(422, "invalid-request", "The request is not valid", detail, field or None)
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> Response:
+        phrase = HTTPStatus(error.status_code).phrase
+        details = {
+            404: f"There is nothing at {request.url.path}; see /docs for what there is.",
+            405: f"{request.url.path} does not answer {request.method}; see /docs for what it does.",
+            413: "The request's files are too large together; see the service's limit in /docs.",
+        }
+        detail = details.get(error.status_code, str(error.detail))
+        kind = phrase.lower().replace(" ", "-")
+        return _answer(error.status_code, kind, phrase, detail, **dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    def unknown(request: Request, error: Exception) -> Response:
+        log.error("unexpected error at %s", request.url.path, exc_info=error)
+        detail = "The server failed; this is not your fault, and its log has the details."
+        return _answer(500, "internal-error", "The server failed", detail)

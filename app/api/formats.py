@@ -1,0 +1,106 @@
+"""An imputation as JSON, bedGraph, bigWig or npy."""
+
+import io
+import tempfile
+import zipfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from fastapi.responses import Response
+
+from app.api.schemas import ModelName, Summary, TrackScore
+from app.core.bigwig.write import BigWigWriter
+from app.core.impute import Imputation
+from app.core.marks import Plan
+from app.core.model import Model
+
+RESULT_HEADER = "Epifill-Result"
+
+
+class Format(StrEnum):
+    """How an answer is written."""
+
+    json = "json"
+    bedgraph = "bedgraph"
+    bigwig = "bigwig"
+    npy = "npy"
+
+
+def respond(model: Model, plan: Plan, imputation: Imputation, format: Format) -> Response:
+    """Answer with an imputation; its summary and scores also stand in the header `Epifill-Result`."""
+    summary = Summary(
+        assembly=model.manifest.assembly,
+        region=str(imputation.imputed.region),
+        bin_size_bp=model.manifest.bin_size_bp,
+        model=ModelName(name=model.name, version=model.manifest.version),
+        observed=list(plan.observed),
+        masked=list(plan.masked),
+    ).model_dump()
+    scores = {mark: TrackScore.of(score).model_dump() for mark, score in imputation.scores().items()}
+    header = orjson.dumps({**summary, "targets": plan.targets, "scores": scores}).decode()
+    headers = {RESULT_HEADER: header}
+    if format is Format.json:
+        tracks = _json_tracks(model, imputation, scores)
+        # orjson writes NaN as null and float32 with as many digits as it has.
+        content = orjson.dumps({**summary, "tracks": tracks}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Response(content, media_type="application/json", headers=headers)
+    content, media_type, name = _WRITERS[format](model, imputation)
+    if name:
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return Response(content, media_type=media_type, headers=headers)
+
+
+_Written = tuple[bytes, str, str | None]
+
+
+def _json_tracks(model: Model, imputation: Imputation, scores: dict[str, Any]) -> list[dict[str, Any]]:
+    signal = imputation.imputed
+    tracks = []
+    for mark, values in zip(signal.marks, signal.values, strict=True):
+        track = {"mark": mark, "units": model.manifest.units, "start": signal.region.start, "values": values}
+        tracks.append({**track, "score": scores[mark]} if mark in scores else track)
+    return tracks
+
+
+def _bedgraph(model: Model, imputation: Imputation) -> _Written:
+    signal = imputation.imputed
+    chrom, size = signal.region.chrom, signal.bin_size_bp
+    starts = signal.region.start + size * np.arange(signal.n_bins)
+    ends = np.minimum(starts + size, signal.region.end)
+    lines = []
+    for mark, values in zip(signal.marks, signal.values, strict=True):
+        lines.append(f'track type=bedGraph name="{mark} imputed" description="{mark} imputed by {model.name}"')
+        there = ~np.isnan(values)
+        rows = zip(starts[there].tolist(), ends[there].tolist(), values[there].tolist(), strict=True)
+        lines += [f"{chrom}\t{start}\t{end}\t{value:.6g}" for start, end, value in rows]
+    return "\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8", None
+
+
+def _bigwig(model: Model, imputation: Imputation) -> _Written:
+    signal = imputation.imputed
+    with tempfile.TemporaryDirectory(prefix="epifill-") as folder:
+        paths = []
+        for mark, values in zip(signal.marks, signal.values, strict=True):
+            path = Path(folder, f"{mark}.imputed.bigWig")
+            with BigWigWriter(path, model.assembly, signal.bin_size_bp) as writer:
+                writer.add(signal.region, values)
+            paths.append(path)
+        if len(paths) == 1:
+            return paths[0].read_bytes(), "application/octet-stream", paths[0].name
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:  # bigWigs are compressed already
+            for path in paths:
+                file.write(path, path.name)
+        return archive.getvalue(), "application/zip", "imputed.zip"
+
+
+def _npy(_: Model, imputation: Imputation) -> _Written:
+    file = io.BytesIO()
+    np.save(file, imputation.imputed.values)
+    return file.getvalue(), "application/octet-stream", "imputed.npy"
+
+
+_WRITERS = {Format.bedgraph: _bedgraph, Format.bigwig: _bigwig, Format.npy: _npy}

@@ -1,0 +1,21 @@
+"""GET /v1/models: what can be imputed, from what, how well."""
+
+from fastapi import APIRouter
+
+from app.api.catalogue import Models
+from app.api.errors import problem_responses
+from app.api.schemas import ModelDetail, ModelSummary
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+@router.get("")
+def list_models(models: Models) -> list[ModelSummary]:
+    """List the installed models."""
+    return [ModelSummary.of(model, models.default) for model in models.models.values()]
+
+
+@router.get("/{model}", responses=problem_responses(404))
+def show_model(model: str, models: Models) -> ModelDetail:
+    """Show one model: its marks, what it was trained on, and its measured accuracy."""
+    return ModelDetail.of(models.get(model), models.default)

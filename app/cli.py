@@ -1,0 +1,149 @@
+"""`epifill`: serve, impute without a server, list models, show a demonstration."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from app import __version__
+from app.core.errors import EpifillError
+from app.settings import Settings
+
+console = Console()
+cli = typer.Typer(
+    help="Fill in the missing marks of an epigenome.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+ModelsFolder = Annotated[
+    Path | None, typer.Option("--models", help="Folder of models (default: EPIFILL_MODELS, or those that came along).")
+]
+
+
+class BadOption(EpifillError):
+    """An option that cannot be used."""
+
+
+@cli.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        console.print(f"epifill {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@cli.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen at (default: EPIFILL_HOST, or 127.0.0.1).")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at (default: EPIFILL_PORT, or 8000).")] = None,
+    models: ModelsFolder = None,
+) -> None:
+    """Run the web service."""
+    import uvicorn
+
+    from app.main import create_app
+
+    settings = _settings(host=host, port=port, models=models)
+    app = create_app(settings)
+    url = f"http://{settings.host}:{settings.port}"
+    console.print(f"Epifill {__version__}\n  page  {url}/\n  API   {url}/docs", highlight=False)
+    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", server_header=False)
+
+
+@cli.command("models")
+def list_models(models: ModelsFolder = None) -> None:
+    """List the installed models and their accuracy."""
+    from app.core.model import Model, find_models
+
+    folder = _settings(models=models).models
+    table = Table("model", "version", "marks", "assembly", "bin", "Pearson r, arcsinh, mean over marks")
+    for path in find_models(folder):
+        manifest = Model(path, threads=1).manifest
+        known = [m.pearson_arcsinh for a in manifest.accuracy[:1] for m in a.marks if m.pearson_arcsinh is not None]
+        table.add_row(
+            manifest.name,
+            manifest.version,
+            ", ".join(manifest.marks),
+            manifest.assembly,
+            f"{manifest.bin_size_bp} bp",
+            f"{sum(known) / len(known):.3f}" if known else "not measured",
+        )
+    if not table.row_count:
+        raise BadOption(f"'{folder}' holds no model; give a folder of models with --models.")
+    console.print(table)
+
+
+@cli.command()
+def impute(
+    track: Annotated[list[str], typer.Option(help="MARK=FILE, a bigWig of -log10 p-values (repeatable).")],
+    out: Annotated[Path, typer.Option(help="Folder for MARK.imputed.bigWig and manifest.json.")],
+    mask: Annotated[list[str] | None, typer.Option(help="Hide this mark's track and score against it.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="Impute this mark (default: all that are missing).")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="chr21 or chr21:33,746,325-35,442,375 (default: all that the tracks cover).")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
+    models: ModelsFolder = None,
+) -> None:
+    """Impute tracks without a server; of any size, in bounded memory."""
+    from app.core.model import load_model
+    from app.offline import impute_files
+
+    settings = _settings(models=models)
+    loaded = load_model(settings.models, model or settings.default_model, settings.threads)
+    named = []
+    for text in track:
+        mark, separator, file = text.partition("=")
+        if not separator or not mark or not file:
+            raise BadOption(f"'{text}' is not a track; write MARK=FILE, such as H3K4me1=sample.bigWig.")
+        if not Path(file).is_file():
+            raise BadOption(f"'{file}' does not exist; give the path of a bigWig file.")
+        named.append((mark, Path(file)))
+    result = impute_files(loaded, named, mask or [], target or [], region, out, console)
+    table = Table("mark", "file", "bins", "Pearson", "Pearson, arcsinh", "Spearman", "MSE, arcsinh")
+    for mark, output in result.outputs.items():
+        score = result.scores.get(mark)
+        figures = (score.pearson, score.pearson_arcsinh, score.spearman, score.mse_arcsinh) if score else (None,) * 4
+        shown = ["-" if value is None else f"{value:.3f}" for value in figures]
+        table.add_row(mark, str(out / output), f"{result.bins[mark]:,}", *shown)
+    console.print(table)
+
+
+@cli.command()
+def demo(
+    sample: Annotated[
+        Path | None, typer.Option(help="Folder of tracks named like E065-H3K4me3.pval.signal.bigWig.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Sample to take from the folder (default: E065, or the first).")
+    ] = None,
+    hide: Annotated[str, typer.Option(help="Mark to hide and impute.")] = "H3K4me3",
+    region: Annotated[str, typer.Option(help="Region to impute.")] = "chr21:33,746,325-35,442,375",
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
+) -> None:
+    """Show the whole way: start the service, upload a sample with one mark hidden, get it back, compare."""
+    from app.demo import run_demo
+
+    run_demo(sample, name, hide, region, out, _settings(), console)
+
+
+def _settings(**given: str | int | Path | None) -> Settings:
+    """The settings, with those that were given on the command line; raises BadOption."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadOption(f"The setting '{first['loc'][0]}' is wrong: {first['msg'].lower()}.") from None
+
+
+def main() -> None:
+    """Run one command; bad input ends with one line on standard error and exit status 2."""
+    try:
+        cli()
+    except EpifillError as error:
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(2)

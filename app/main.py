@@ -1,0 +1,67 @@
+"""The application: settings in, FastAPI app out."""
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.staticfiles import StaticFiles
+
+from app import __version__
+from app.api import health, impute, models, pages
+from app.api.catalogue import load_catalogue
+from app.api.errors import Problem, install_handlers
+from app.settings import Settings
+
+_DESCRIPTION = """
+Epifill fills in the missing marks of an epigenome. Upload the bigWig tracks that a sample has (-log10 p-value), and
+get the marks that it lacks.
+
+**First try:** open `POST /v1/impute`, choose the files, name a region, and execute. A mark that you *mask* is
+imputed as if it were missing, and scored against your file.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the service.
+
+    Raises
+    ------
+    BadModel
+        A model is missing, broken or was tampered with; the service does not start then.
+    """
+    settings = settings or Settings()
+    app = FastAPI(
+        title="Epifill",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=settings.max_upload_bytes,
+    )
+    app.state.settings = settings
+    app.state.catalogue = load_catalogue(settings)
+    install_handlers(app)
+    for room in (health, models, impute, pages):
+        app.include_router(room.router)
+    app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the schema of problem documents into openapi.json, in place of FastAPI's own validation error."""
+
+    def openapi() -> dict[str, object]:
+        if not app.openapi_schema:
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            schemas = schema["components"]["schemas"]
+            schemas["Problem"] = Problem.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            for operations in schema["paths"].values():
+                for operation in operations.values():
+                    content = operation["responses"].get("422", {}).get("content", {})
+                    if "application/json" in content:
+                        del operation["responses"]["422"]
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,101 @@
+"""Turn binned read counts with an Input control into a data set of -log10 p-values."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+from zipfile import BadZipFile
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from app.core.assemblies import get_assembly
+from app.core.regions import Region
+from training.dataset import Dataset, Index, create_dataset, finish
+from training.errors import BadData
+from training.progress import console, progress
+from training.pvalue import local_background, poisson_neg_log10_p
+
+_BACKGROUND_BP = (1_000, 5_000, 10_000)
+"""MACS's windows around a bin (Zhang et al. 2008, Genome Biology 9:R137)."""
+
+_FIELDS = ("counts", "samples", "tracks", "chrom", "start", "assembly")
+
+
+def prepare_counts(path: Path, out: Path, marks: Sequence[str] = ()) -> Dataset:
+    """Make a data set of -log10 P(X > count), X Poisson with the local background of the sample's Input.
+
+    Parameters
+    ----------
+    path
+        An .npz of counts int (samples, tracks, bins), samples, tracks (one of them Input), chrom and start of every
+        bin, in order, and assembly. The bin size is the distance of neighbouring starts.
+    marks
+        Order of the rows; default: the order of the tracks.
+
+    Raises
+    ------
+    BadData
+        The file is not of that form, has no Input, or lacks a mark.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            counts, samples, tracks, chrom, start, assembly = (file[field] for field in _FIELDS)
+    except (OSError, ValueError, KeyError, BadZipFile):
+        raise BadData(f"'{path}' is no .npz file with {', '.join(_FIELDS)}.") from None
+    names = [str(track) for track in tracks]
+    for name in ("Input", *marks):
+        if name not in names:
+            raise BadData(f"'{path.name}' has no track {name}; it has {', '.join(names)}.")
+    order = list(marks) or [name for name in names if name != "Input"]
+    bin_size_bp = int(np.min(np.diff(start), where=np.diff(start) > 0, initial=1 << 30))
+    edges = _stretches(chrom, start, bin_size_bp)
+    genome = get_assembly(str(assembly))
+    regions = [
+        Region(str(chrom[a]), int(start[a]), int(start[a]) + bin_size_bp * (b - a)).snap(
+            bin_size_bp, genome.length(str(chrom[a]))
+        )
+        for a, b in edges
+    ]
+    index = Index(
+        assembly=genome.name,
+        bin_size_bp=bin_size_bp,
+        marks=order,
+        samples=[str(sample) for sample in samples],
+        regions=[(region.chrom, region.start, region.end) for region in regions],
+        source="read counts, as -log10 p-value against the Input",
+    )
+    arrays = create_dataset(out, index)
+    windows = [max(1, bp // bin_size_bp) for bp in _BACKGROUND_BP]
+    with progress("Preparing", len(index.samples) * len(order)) as advance:
+        for sample, tracked in zip(index.samples, counts, strict=True):
+            control = tracked[names.index("Input")]
+            for row, mark in zip(arrays[sample], order, strict=True):
+                treatment = tracked[names.index(mark)]
+                scale = treatment.sum() / control.sum()
+                for a, b in edges:
+                    expected = local_background(control[a:b], scale, windows, float(control.mean()))
+                    row[a:b] = poisson_neg_log10_p(treatment[a:b] + 1, expected)
+                advance()
+    return finish(out, index, arrays)
+
+
+def _stretches(chrom: NDArray[np.str_], start: NDArray[np.integer], bin_size_bp: int) -> list[tuple[int, int]]:
+    """First and one-past-last bin of every stretch of neighbouring bins."""
+    breaks = np.flatnonzero((np.diff(start) != bin_size_bp) | (chrom[1:] != chrom[:-1])) + 1
+    borders = [0, *map(int, breaks), len(start)]
+    return list(pairwise(borders))
+
+
+def command(
+    path: Annotated[Path, typer.Argument(help="An .npz of counts (samples, tracks, bins) with an Input track.")],
+    out: Annotated[Path, typer.Option(help="Folder of the data set to make.")],
+    mark: Annotated[list[str] | None, typer.Option(help="Keep this mark, in this order (default: all).")] = None,
+) -> None:
+    """Turn binned read counts with an Input control into a data set of -log10 p-values."""
+    dataset = prepare_counts(path, out, mark or [])
+    console.print(
+        f"{len(dataset.samples)} samples, {len(dataset.marks)} marks, {dataset.n_bins:,} bins"
+        f" of {dataset.bin_size_bp} bp in {out}"
+    )

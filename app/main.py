@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.catalogue = load_catalogue(settings)
     install_handlers(app)
-    for room in (health, models, impute, pages):
+    for room in (impute, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
     _describe_problems(app)

@@ -18,8 +18,8 @@ class Catalogue:
     models: Mapping[str, Model]
     default: str
 
-    def get(self, name: str | None) -> Model:
-        """The model of that name, or the default one; raises UnknownModel."""
+    def get(self, name: str) -> Model:
+        """The model of that name, or the default one for an empty name; raises UnknownModel."""
         wanted = name or self.default
         if wanted not in self.models:
             raise UnknownModel(

@@ -8,13 +8,13 @@ from app.api.schemas import Health, Readiness
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="Is the process alive?")
 def alive() -> Health:
     """Tell that the process answers."""
     return Health(status="ok")
 
 
-@router.get("/readyz")
+@router.get("/readyz", summary="Can it impute?")
 def ready(models: Models) -> Readiness:
     """Tell that models are loaded, and which."""
     return Readiness(status="ready", models=list(models.models))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import Response
+from pydantic import WithJsonSchema
 
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
@@ -26,6 +27,8 @@ router = APIRouter(prefix="/v1", tags=["impute"])
 _PIECE_BINS = 4096
 """Grid on which the covered part of a track is looked for; what is left uncovered at its ends is cut off later."""
 
+_NONE: list[str] = []
+
 _ANSWERS: dict[str, Any] = {
     "application/json": {},
     "text/plain": {"schema": {"type": "string"}, "example": "chr21\t33750000\t33750025\t0.31\n"},
@@ -36,6 +39,7 @@ _ANSWERS: dict[str, Any] = {
 
 @router.post(
     "/impute",
+    summary="Impute the missing marks of a sample",
     response_model=RegionAnswer,
     response_class=Response,
     responses={
@@ -46,27 +50,33 @@ _ANSWERS: dict[str, Any] = {
 def impute_tracks(
     models: Models,
     settings: CurrentSettings,
-    tracks: Annotated[list[UploadFile], File(description="bigWig files of one sample, -log10 p-value, one per mark")],
+    tracks: Annotated[
+        list[UploadFile],
+        File(description="bigWig files of one sample, -log10 p-value, one per mark"),
+        WithJsonSchema({"type": "array", "items": {"type": "string", "format": "binary"}}),  # a file chooser in /docs
+    ],
     marks: Annotated[
-        list[str] | None,
+        list[str],
         Form(description="The files' marks, in their order. Default: read from names like E003-H3K4me3.bigWig"),
-    ] = None,
+    ] = _NONE,
     mask: Annotated[
-        list[str] | None,
+        list[str],
         Form(description="Marks to hide though a file is there: they are imputed from the others and scored"),
-    ] = None,
+    ] = _NONE,
     targets: Annotated[
-        list[str] | None,
+        list[str],
         Form(description="Marks to impute. Default: every mark of the model that has no file or is masked"),
-    ] = None,
+    ] = _NONE,
     region: Annotated[
-        str | None,
+        str,
         Form(
             description="chr21 or chr21:33,750,000-33,800,000 (0-based, half-open). Default: all that the files cover",
             examples=["chr21:33,750,000-33,800,000"],
         ),
-    ] = None,
-    model: Annotated[str | None, Form(description="Name of a model. Default: the service's default model")] = None,
+    ] = "",
+    model: Annotated[
+        str, Form(description="Name of a model. Default: the service's default model", examples=[""])
+    ] = "",
     format: Annotated[Format, Form(description="How the answer is written")] = Format.json,
 ) -> Response:
     """Impute the missing marks of a sample over a region.
@@ -74,7 +84,7 @@ def impute_tracks(
     Several targets as bigWig come as a zip. Masked marks come back with scores against their files: in the JSON, and
     for every format in the header `Epifill-Result`.
     """
-    chosen = models.get(model or None)
+    chosen = models.get(model)
     names = _marks(tracks, _several(marks), chosen)
     settled = plan(chosen, names, _several(mask), _several(targets))
     with (
@@ -87,9 +97,9 @@ def impute_tracks(
         return respond(chosen, settled, imputation if region else covered, format)
 
 
-def _several(values: Sequence[str] | None) -> list[str]:
+def _several(values: Sequence[str]) -> list[str]:
     """A list field of a form; a browser may send `a,b` for two values, and an empty string for none."""
-    return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
 
 
 def _marks(tracks: Sequence[UploadFile], marks: Sequence[str], model: Model) -> list[str]:
@@ -116,7 +126,7 @@ def _on_disk(tracks: Sequence[UploadFile], marks: Sequence[str]) -> Iterator[dic
         yield files
 
 
-def _region(text: str | None, tracks: Tracks, model: Model, max_bins: int) -> Region:
+def _region(text: str, tracks: Tracks, model: Model, max_bins: int) -> Region:
     """The region that was asked for, in whole bins, or else all that the tracks cover."""
     size, assembly = model.manifest.bin_size_bp, model.assembly
     region = parse_region(text, assembly) if text else _covered_region(tracks, size)

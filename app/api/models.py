@@ -9,13 +9,13 @@ from app.api.schemas import ModelDetail, ModelSummary
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-@router.get("")
+@router.get("", summary="List the models")
 def list_models(models: Models) -> list[ModelSummary]:
     """List the installed models."""
     return [ModelSummary.of(model, models.default) for model in models.models.values()]
 
 
-@router.get("/{model}", responses=problem_responses(404))
+@router.get("/{model}", summary="Show one model", responses=problem_responses(404))
 def show_model(model: str, models: Models) -> ModelDetail:
     """Show one model: its marks, what it was trained on, and its measured accuracy."""
     return ModelDetail.of(models.get(model), models.default)

@@ -129,6 +129,19 @@ def write_graph(network: SlidingAutoencoder, marks: int, window: int, path: Path
             dynamo=True,
             verbose=False,
         )
+    graph = onnx.load(path)
+    _strip_metadata(graph)
+    onnx.save(graph, path)
+
+
+def _strip_metadata(graph: onnx.ModelProto) -> None:
+    """Take out the exporter's notes: they hold stack traces with the paths of the machine that exported."""
+    parts = [graph, graph.graph]
+    for field in ("node", "input", "output", "value_info", "initializer"):
+        parts += getattr(graph.graph, field)
+    for part in parts:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 def check_agreement(network: SlidingAutoencoder, model: Model, dataset: Dataset) -> None:

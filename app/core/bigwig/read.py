@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.core.assemblies import Assembly, match_chromosomes
 from app.core.bigwig.validate import check_bigwig
-from app.core.errors import BadTrackValues, EmptyTrack, NotABigWig
+from app.core.errors import BadTrackValues, NotABigWig
 from app.core.regions import Region
 from app.core.signal import Signal
 
@@ -88,10 +88,6 @@ class Tracks:
         rows = [track.read(region, self.bin_size_bp) for track in self._tracks.values()]
         return Signal(np.stack(rows), self.marks, region, self.bin_size_bp)
 
-    def covered_bases(self) -> int:
-        """The largest number of covered bases that a track's header states."""
-        return max(track.covered_bases for track in self._tracks.values())
-
     def covered_regions(self, piece_bp: int) -> Iterator[Region]:
         """Pieces of the genome, in order, on a grid of `piece_bp`, in which some track may have a value."""
         for chrom, length in self.assembly.chromosomes.items():
@@ -105,20 +101,23 @@ class _Track:
 
     def __init__(self, file: TrackFile, assembly: Assembly) -> None:
         self._name = file.name
-        check_bigwig(file.path, file.name)
+        summary = check_bigwig(file.path, file.name)
+        if summary and not np.isfinite([summary.minimum, summary.maximum]).all():
+            raise self._infinite("some place")
         try:
             self._bigwig = pyBigWig.open(str(file.path.absolute()))
-            header = self._bigwig.header()
             chromosomes = self._bigwig.chroms()
         except RuntimeError:
             raise self._damaged() from None
-        self.covered_bases = int(header["nBasesCovered"])
-        if not self.covered_bases:
-            raise EmptyTrack(f"'{file.name}' holds no values; give a track with data.", file.name)
         self._their_name = match_chromosomes(chromosomes, assembly, file.name)
 
     def _damaged(self) -> NotABigWig:
         return NotABigWig(f"'{self._name}' is damaged and cannot be read; make or transfer it again.", self._name)
+
+    def _infinite(self, where: str) -> BadTrackValues:
+        return BadTrackValues(
+            f"'{self._name}' holds infinite values in {where}; replace them by a finite -log10 p-value.", self._name
+        )
 
     def close(self) -> None:
         self._bigwig.close()
@@ -147,10 +146,7 @@ class _Track:
                 raise self._damaged() from None
             means = _bin_means(bases, bin_size_bp)
             if np.isinf(means).any():
-                raise BadTrackValues(
-                    f"'{self._name}' holds infinite values in {piece}; replace them by a finite -log10 p-value.",
-                    self._name,
-                )
+                raise self._infinite(str(piece))
             bins[first : first + len(means)] = means
             first += len(means)
         return bins

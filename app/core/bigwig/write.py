@@ -9,7 +9,8 @@ import pyBigWig
 from numpy.typing import NDArray
 
 from app.core.assemblies import Assembly
-from app.core.errors import WriteFailed
+from app.core.bigwig.validate import check_bigwig
+from app.core.errors import EmptyTrack, NotABigWig, WriteFailed
 from app.core.regions import Region
 
 _ENTRIES_AT_ONCE = 1_000_000
@@ -93,13 +94,15 @@ class BigWigWriter:
         self._bigwig.close()
         failed = WriteFailed(f"'{self._path.name}' did not read back as written; is the disk full?")
         try:
-            with pyBigWig.open(str(self._partial.absolute())) as written:
-                header = written.header()
-        except RuntimeError:
+            written = check_bigwig(self._partial, self._path.name)
+        except (EmptyTrack, NotABigWig):
             raise failed from None
-        # The header keeps the sum as an integer, so it agrees to within one.
-        tolerance = 1 + 1e-6 * abs(self._sum)
-        if header["nBasesCovered"] != self._covered_bp or abs(header["sumData"] - self._sum) > tolerance:
+        tolerance = 1e-6 * abs(self._sum)  # zoom levels are summed in another order
+        if (
+            written is None
+            or written.covered_bases != self._covered_bp
+            or not abs(written.total - self._sum) <= tolerance
+        ):
             raise failed
         with self._partial.open("rb") as file:
             os.fsync(file.fileno())

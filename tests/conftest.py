@@ -1,0 +1,99 @@
+"""What the tests share: a small random data set, a toy model exported from it, its tracks as bigWig, a client."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app.core.assemblies import HG19
+from app.core.bigwig.write import BigWigWriter
+from app.core.model import Model
+from app.core.regions import Region
+from app.main import create_app
+from app.settings import Settings
+from training.dataset import Dataset, Index, create_dataset, finish
+from training.export import export
+from training.train import Recipe, start
+
+MARKS = ("H3K4me1", "H3K4me3", "H3K36me3", "H3K27me3", "H3K9me3")
+CHRM = Region("chrM", 0, 16_571)
+"""663 bins of 25 bp; the last has 21 bp."""
+CHR21 = Region("chr21", 33_750_000, 33_800_000)
+
+
+TOY = Recipe(hidden=24, windows=500, batch=100, iterations=5)
+"""The paper's network, but small."""
+
+
+def random_tracks(rng: np.random.Generator, marks: int, bins: int) -> np.ndarray:
+    """Skewed positive values with peaks, float32 (marks, bins)."""
+    return (rng.gamma(0.5, 0.4, (marks, bins)) + 8 * (rng.random((marks, bins)) < 0.01)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Three samples over chrM and a part of chr21; C lacks H3K9me3, and B is not covered in 10 bins."""
+    index = Index(
+        assembly="hg19",
+        bin_size_bp=25,
+        marks=list(MARKS),
+        samples=["A", "B", "C"],
+        regions=[(r.chrom, r.start, r.end) for r in (CHRM, CHR21)],
+        source="random numbers",
+    )
+    folder = tmp_path_factory.mktemp("dataset")
+    arrays = create_dataset(folder, index)
+    rng = np.random.default_rng(1)
+    for array in arrays.values():
+        array[:] = random_tracks(rng, *array.shape)
+    arrays["B"][:, 900:910] = np.nan
+    arrays["C"][4] = np.nan
+    return finish(folder, index, arrays)
+
+
+@pytest.fixture(scope="session")
+def models(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with one in it, `toy`: the paper's network, 24 hidden units, random weights."""
+    folder = tmp_path_factory.mktemp("models")
+    export(start(dataset, ["A", "B"], TOY), dataset, folder / "toy")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(models: Path) -> Model:
+    """The toy model, loaded."""
+    return Model(models / "toy", threads=1)
+
+
+@pytest.fixture(scope="session")
+def tracks(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Sample B as bigWig files, by mark, named like Roadmap's."""
+    folder = tmp_path_factory.mktemp("tracks")
+    paths = {}
+    for mark, row in zip(MARKS, dataset.values("B"), strict=True):
+        paths[mark] = folder / f"B-{mark}.pval.signal.bigWig"
+        with BigWigWriter(paths[mark], HG19, 25) as writer:
+            writer.add(CHR21, np.asarray(row[663:]))
+            writer.add(CHRM, np.asarray(row[:663]))
+    return paths
+
+
+@pytest.fixture
+def client(models: Path) -> Iterator[TestClient]:
+    """The service over the toy model; a fault of its own shows as 500, as it would to a user."""
+    app = create_app(Settings(models=models, default_model="toy", max_region_bins=3000))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data, or a skip where there is none."""
+    default = Path(__file__).parents[1] / "../shared/data"
+    folder = Path(os.environ.get("EPIFILL_REAL_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("no real data: set EPIFILL_REAL_DATA to its folder")
+    return folder

@@ -8,6 +8,7 @@ from app import __version__
 from app.api import health, impute, models, pages
 from app.api.catalogue import load_catalogue
 from app.api.errors import Problem, install_handlers
+from app.api.limits import BodyLimit
 from app.settings import Settings
 
 _DESCRIPTION = """
@@ -34,11 +35,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.max_upload_bytes,
     )
     app.state.settings = settings
     app.state.catalogue = load_catalogue(settings)
     install_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
     for room in (impute, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=pages.WEB), name="static")

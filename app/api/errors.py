@@ -67,6 +67,16 @@ def _answer(status: int, kind: str, title: str, detail: str, subject: str | None
     return ProblemResponse(orjson.dumps(problem.model_dump(exclude_none=True)), status, headers)
 
 
+def too_large_detail(max_bytes: int) -> str:
+    """The sentence for a body over the limit."""
+    return f"The request is larger than {max_bytes:,} bytes, the most that this service takes; send fewer files."
+
+
+def body_too_large(max_bytes: int) -> Response:
+    """The problem of a body over the limit."""
+    return _answer(413, "content-too-large", "Content Too Large", too_large_detail(max_bytes))
+
+
 def install_handlers(app: FastAPI) -> None:
     """Answer every error of the app with a problem document."""
 
@@ -84,11 +94,12 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 413:
+            return _answer(413, "content-too-large", "Content Too Large", str(error.detail))
         phrase = HTTPStatus(error.status_code).phrase
         details = {
             404: f"There is nothing at {request.url.path}; see /docs for what there is.",
             405: f"{request.url.path} does not answer {request.method}; see /docs for what it does.",
-            413: "The request's files are too large together; see the service's limit in /docs.",
         }
         detail = details.get(error.status_code, str(error.detail))
         kind = phrase.lower().replace(" ", "-")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
@@ -25,7 +26,7 @@ from app.core.regions import Region, parse_region
 router = APIRouter(prefix="/v1", tags=["impute"])
 
 _PIECE_BINS = 4096
-"""Grid on which the covered part of a track is looked for; what is left uncovered at its ends is cut off later."""
+"""Grid on which the ends of what the tracks cover are looked for."""
 
 _NONE: list[str] = []
 
@@ -141,6 +142,7 @@ def _region(text: str, tracks: Tracks, model: Model, max_bins: int) -> Region:
 
 
 def _covered_region(tracks: Tracks, bin_size_bp: int) -> Region:
+    """From the first covered bin to the last; raises BadRegion if they lie on several chromosomes."""
     pieces = list(tracks.covered_regions(_PIECE_BINS * bin_size_bp))
     chromosomes = list(dict.fromkeys(piece.chrom for piece in pieces))
     if len(chromosomes) != 1:
@@ -148,4 +150,7 @@ def _covered_region(tracks: Tracks, bin_size_bp: int) -> Region:
             f"The tracks cover {len(chromosomes)} chromosomes; name one region, such as {chromosomes[0]},"
             " or use `epifill impute` on the command line, which takes them all."
         )
-    return Region(chromosomes[0], pieces[0].start, pieces[-1].end)
+    first, last = (np.flatnonzero(tracks.read(piece).covered()) for piece in (pieces[0], pieces[-1]))
+    start = pieces[0].start + int(first[0]) * bin_size_bp if len(first) else pieces[0].start
+    end = pieces[-1].start + (int(last[-1]) + 1) * bin_size_bp if len(last) else pieces[-1].end
+    return Region(chromosomes[0], start, min(end, pieces[-1].end))

@@ -16,6 +16,7 @@ from app.core.assemblies import get_assembly
 from app.core.bigwig.write import BigWigWriter
 from app.core.impute import TILE_BINS
 from app.core.model import MarkAccuracy, Model
+from app.core.regions import Region
 from app.core.scores import pearson, score
 from app.core.tiles import cut, run_tiles
 from training.dataset import Dataset, check_samples, open_dataset
@@ -179,11 +180,18 @@ def impute_missing(model: Model, dataset: Dataset, sample: str, missing: Sequenc
         row = imputed[model.marks.index(mark)]
         path = out / f"{sample}-{mark}.imputed.bigWig"
         with BigWigWriter(path, get_assembly(dataset.index.assembly), dataset.bin_size_bp) as writer:
-            for region, first, last in zip(dataset.regions, dataset.offsets, dataset.offsets[1:], strict=False):
-                writer.add(region, row[first:last])
+            for region, values in in_genome_order(dataset, row):
+                writer.add(region, values)
         first, last = find_locus(row, dataset)
         loci.append(Locus(f"{sample} {mark}, not measured", dataset.region_of(first, last), row[first:last], None))
     return loci
+
+
+def in_genome_order(dataset: Dataset, row: NDArray[np.float32]) -> list[tuple[Region, NDArray[np.float32]]]:
+    """A row of a data set by region, in the order that a bigWig needs."""
+    order = list(get_assembly(dataset.index.assembly).chromosomes)
+    parts = zip(dataset.regions, np.split(row, dataset.offsets[1:-1]), strict=True)
+    return sorted(parts, key=lambda part: (order.index(part[0].chrom), part[0].start))
 
 
 def command(

@@ -80,14 +80,13 @@ def prepare(
         Called after every pass over a track.
     """
     order = list(marks) or list(dict.fromkeys(source.mark for source in sources))
-    kept = [region.snap(bin_size_bp, assembly.length(region.chrom)) for region in regions]
-    if not kept:
-        stretches = []
+    stretches = [region.snap(bin_size_bp, assembly.length(region.chrom)) for region in regions]
+    if not stretches:
         for source in sources:
             with _open(source, assembly, bin_size_bp) as track:
                 stretches += _covered(track, bin_size_bp)
             advance()
-        kept = _join(stretches, assembly)
+    kept = _join(stretches, assembly)
     index = Index(
         assembly=assembly.name,
         bin_size_bp=bin_size_bp,

@@ -1,0 +1,227 @@
+"""`epifill` and `python -m training` as a user runs them, in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import offline
+from app.core.assemblies import HG19
+from app.core.bigwig.read import TrackFile, Tracks
+from app.core.bigwig.write import BigWigWriter
+from app.core.impute import impute
+from app.core.marks import plan
+from app.core.model import Model, sha256_of
+from app.core.regions import Region
+from tests.conftest import CHR21, CHRM, MARKS
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: object, module: str = "app", **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "COLUMNS": "200", **environment}, capture_output=True, text=True
+    )
+
+
+def refused(result: subprocess.CompletedProcess[str]) -> str:
+    """One line on standard error, exit status 2, no traceback."""
+    assert result.returncode == 2, result
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def read(path: Path, region: Region) -> np.ndarray:
+    with Tracks({"m": TrackFile(path, path.name)}, HG19, 25) as tracks:
+        return tracks.read(region).values[0]
+
+
+def track_options(tracks: dict[str, Path], *marks: str) -> list[str]:
+    return [option for mark in marks for option in ("--track", f"{mark}={tracks[mark]}")]
+
+
+@pytest.fixture(scope="module")
+def whole_run(models: Path, tracks: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the tracks cover, two targets, one of them masked."""
+    out = tmp_path_factory.mktemp("cli") / "out"
+    options = [*track_options(tracks, "H3K4me1", "H3K4me3", "H3K36me3"), "--mask", "H3K4me3", "--target", "H3K4me3"]
+    result = run("impute", *options, "--target", "H3K9me3", "--model", "toy", "--models", models, "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert "H3K4me3" in result.stdout
+    assert "100%" in result.stdout or "━" in result.stdout
+    return out
+
+
+def test_impute_gives_what_the_core_gives(whole_run: Path, model: Model, tracks: dict[str, Path]) -> None:
+    files = {mark: TrackFile(tracks[mark], mark) for mark in MARKS[:3]}
+    settled = plan(model, MARKS[:3], ["H3K4me3"], ["H3K4me3", "H3K9me3"])
+    with Tracks(files, HG19, 25) as opened:
+        for region in (CHR21, CHRM):
+            expected = impute(opened.read, model, settled, region).imputed
+            for mark in ("H3K4me3", "H3K9me3"):
+                got = read(whole_run / f"{mark}.imputed.bigWig", region)
+                np.testing.assert_array_equal(np.isnan(got), np.isnan(expected.row(mark)))
+                np.testing.assert_allclose(got, expected.row(mark), rtol=1e-4, atol=1e-5)
+
+
+def test_manifest_tells_what_was_made_from_what(whole_run: Path, model: Model, tracks: dict[str, Path]) -> None:
+    manifest = json.loads((whole_run / "manifest.json").read_text())
+    assert manifest["model"] == {"name": "toy", "version": "1.0.0", "sha256": model.manifest.sha256}
+    assert manifest["inputs"]["H3K4me1"]["sha256"] == sha256_of(tracks["H3K4me1"])
+    assert manifest["outputs"]["H3K9me3"]["sha256"] == sha256_of(whole_run / "H3K9me3.imputed.bigWig")
+    assert manifest["outputs"]["H3K9me3"]["bins"] == 2663 - 10
+    assert manifest["observed"] == ["H3K4me1", "H3K36me3"]
+    assert set(manifest["scores"]) == {"H3K4me3"}
+    assert manifest["scores"]["H3K4me3"]["bins"] == 2663 - 10
+    assert str(whole_run) not in (whole_run / "manifest.json").read_text()
+    assert sorted(path.name for path in whole_run.iterdir()) == [
+        "H3K4me3.imputed.bigWig",
+        "H3K9me3.imputed.bigWig",
+        "manifest.json",
+    ]
+
+
+@pytest.mark.parametrize("region", ["chr21:33,750,000-33,760,000", "chrM"])
+def test_impute_over_a_region(
+    models: Path, tracks: dict[str, Path], whole_run: Path, tmp_path: Path, region: str
+) -> None:
+    options = track_options(tracks, "H3K4me1", "H3K36me3")
+    result = run(
+        "impute",
+        *options,
+        "--target",
+        "H3K9me3",
+        "--region",
+        region,
+        "--model",
+        "toy",
+        "--models",
+        models,
+        "--out",
+        tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    got, whole = tmp_path / "H3K9me3.imputed.bigWig", whole_run / "H3K9me3.imputed.bigWig"
+    inside = Region("chr21", 33_750_000, 33_760_000) if ":" in region else CHRM
+    np.testing.assert_allclose(read(got, inside), read(whole, inside), rtol=1e-4, atol=1e-5)
+    outside = CHRM if ":" in region else CHR21
+    assert np.isnan(read(got, outside)).all()
+
+
+def test_chunks_change_nothing(
+    model: Model, tracks: dict[str, Path], whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    monkeypatch.setattr(offline, "CHUNK_BINS", 130)
+    monkeypatch.setattr(offline, "_SCORED_BINS", 1000)
+    given = [(mark, tracks[mark]) for mark in MARKS[:3]]
+    region = "chr21:33,750,000-33,800,000"
+    result = offline.impute_files(model, given, ["H3K4me3"], ["H3K4me3"], region, tmp_path, Console(quiet=True))
+    got = read(tmp_path / "H3K4me3.imputed.bigWig", CHR21)
+    np.testing.assert_allclose(got, read(whole_run / "H3K4me3.imputed.bigWig", CHR21), rtol=1e-4, atol=1e-5)
+    assert 900 < result.scores["H3K4me3"].bins <= 1100
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--track", "H3K4me1"], "'H3K4me1' is not a track; write MARK=FILE"),
+        (["--track", "H3K4me1=/no/such.bw"], "'/no/such.bw' does not exist"),
+        (["--track", "H3K4me2={good}"], "'H3K4me2' is not a mark of toy"),
+        (["--track", "H3K4me1={good}", "--mask", "H3K4me1"], "Every track is masked"),
+        (["--track", "H3K4me1={good}", "--region", "chr1:1-2"], "No unmasked track has a value in chr1:1-2"),
+        (["--track", "H3K4me1={good}", "--region", "chr1:2-1"], "empty or backwards"),
+        (["--track", "H3K4me1={good}", "--model", "nosuch"], "Model 'nosuch' is not installed"),
+        (["--track", "H3K4me1={bad}"], "'bad.bw' is not a bigWig file but text"),
+        (["--track", "H3K4me1={good}", "--track", "H3K4me1={good}"], "H3K4me1 has two tracks"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_file(
+    models: Path, tracks: dict[str, Path], tmp_path: Path, options: list[str], says: str
+) -> None:
+    (tmp_path / "bad.bw").write_text("no bigWig")
+    out = tmp_path / "out"
+    filled = [option.format(good=tracks["H3K4me1"], bad=tmp_path / "bad.bw") for option in options]
+    default = [] if "--model" in filled else ["--model", "toy"]
+    assert says in refused(run("impute", *filled, *default, "--models", models, "--out", out))
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_models_are_listed() -> None:
+    result = run("models")
+    assert result.returncode == 0
+    assert "paper-core5" in result.stdout
+    assert "H3K4me1, H3K4me3" in result.stdout
+
+
+def test_no_model_is_told(tmp_path: Path) -> None:
+    assert "holds no model" in refused(run("models", "--models", tmp_path))
+    assert "holds none; set EPIFILL_MODELS" in refused(run("serve", EPIFILL_MODELS=str(tmp_path)))
+    assert "The setting 'port' is wrong" in refused(run("serve", EPIFILL_PORT="high"))
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout.startswith("epifill 0.")
+    for command in ("serve", "impute", "models", "demo"):
+        result = run(command, "--help")
+        assert result.returncode == 0
+        assert "Usage" in result.stdout
+
+
+def test_every_training_command_has_help() -> None:
+    commands = ["fetch", "prepare", "counts", "simulate", "train", "search", "evaluate", "leave-one-out", "export"]
+    overview = run("--help", module="training").stdout
+    assert all(command in overview for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["prepare", "/no/such", "--out", "x"], "holds none of the wanted tracks"),
+        (["train", "/no/such", "--out", "x"], "is no data set"),
+        (["search", "/no/such", "--out", "x"], "is no data set"),
+        (["leave-one-out", "/no/such", "--out", "x"], "is no data set"),
+        (["export", "/no/such", "/no/such", "--out", "x"], "does not exist; train first"),
+        (["evaluate", "/no/such", "/no/such", "--out", "x"], "is no data set"),
+        (["counts", "/no/such", "--out", "x"], "is no .npz file"),
+    ],
+)
+def test_bad_input_to_the_trainer_is_one_line(arguments: list[str], says: str) -> None:
+    assert says in refused(run(*arguments, module="training"))
+
+
+def test_the_trainer_from_tracks_to_a_model_that_imputes(tracks: dict[str, Path], tmp_path: Path) -> None:
+    """prepare, train, export, evaluate by their commands, then the service's command with the new model."""
+    other = tmp_path / "tracks"
+    other.mkdir()
+    rng = np.random.default_rng(5)
+    for mark, path in tracks.items():
+        (other / path.name).write_bytes(path.read_bytes())
+        with BigWigWriter(other / f"T-{mark}.bigWig", HG19, 25) as writer:
+            writer.add(CHR21, rng.random(CHR21.n_bins(25)).astype(np.float32))
+    data, runs, models = tmp_path / "data", tmp_path / "run", tmp_path / "models"
+    order = [option for mark in MARKS for option in ("--mark", mark)]
+    small = ["--hidden", 16, "--windows", 500, "--batch", 100, "--iterations", 5]
+    for arguments in (
+        ["prepare", other, "--out", data, *order],
+        ["train", data, "--out", runs, "--sample", "B", *small],
+        ["export", runs / "checkpoint.pt", data, "--out", models / "mine", "--version", "0.2.0"],
+        ["evaluate", models / "mine", data, "--out", tmp_path / "evaluation"],
+    ):
+        result = run(*arguments, module="training")
+        assert result.returncode == 0, result.stderr
+    assert "| T |" in (tmp_path / "evaluation/table1.md").read_text()
+    assert "was trained on B" in refused(
+        run("evaluate", models / "mine", data, "--out", tmp_path / "e", "--sample", "B", module="training")
+    )
+    options = [*track_options(tracks, "H3K4me1"), "--target", "H3K4me3", "--model", "mine", "--models", models]
+    result = run("impute", *options, "--out", tmp_path / "imputed")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "imputed/H3K4me3.imputed.bigWig").exists()

@@ -104,24 +104,24 @@ def impute(
             raise BadOption(f"'{file}' does not exist; give the path of a bigWig file.")
         named.append((mark, Path(file)))
     result = impute_files(loaded, named, mask or [], target or [], region, out, console)
-    table = Table("mark", "file", "bins", "Pearson", "Pearson, arcsinh", "Spearman", "MSE, arcsinh")
-    for mark, output in result.outputs.items():
+    table = Table("mark", "bins", "Pearson", "of arcsinh", "Spearman", "MSE of arcsinh", title=f"Imputed into {out}")
+    for mark in result.outputs:
         score = result.scores.get(mark)
         figures = (score.pearson, score.pearson_arcsinh, score.spearman, score.mse_arcsinh) if score else (None,) * 4
         shown = ["-" if value is None else f"{value:.3f}" for value in figures]
-        table.add_row(mark, str(out / output), f"{result.bins[mark]:,}", *shown)
+        table.add_row(mark, f"{result.bins[mark]:,}", *shown)
     console.print(table)
 
 
 @cli.command()
 def demo(
     sample: Annotated[
-        Path | None, typer.Option(help="Folder of tracks named like E065-H3K4me3.pval.signal.bigWig.")
+        Path | None, typer.Option(help="Folder of tracks named like E116-H3K4me1.pval.signal.bigWig.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Sample to take from the folder (default: E065, or the first).")
+        str | None, typer.Option(help="Sample to take from the folder (default: E116, or the first).")
     ] = None,
-    hide: Annotated[str, typer.Option(help="Mark to hide and impute.")] = "H3K4me3",
+    hide: Annotated[str, typer.Option(help="Mark to hide and impute.")] = "H3K4me1",
     region: Annotated[str, typer.Option(help="Region to impute.")] = "chr21:33,746,325-35,442,375",
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
 ) -> None:

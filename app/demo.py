@@ -82,13 +82,18 @@ def run_demo(
 
 def _report(console: Console, model: dict[str, str], hide: str, signal: Signal, seconds: float) -> None:
     figures: Score = score(signal.row("truth"), signal.row("imputed"))
-    table = Table(
-        "model", "mark", "bins", "Pearson", "Pearson, arcsinh", "Spearman", "MSE, arcsinh", "seconds", "bins/s"
-    )
-    values = (figures.pearson, figures.pearson_arcsinh, figures.spearman, figures.mse_arcsinh)
-    shown = ["-" if value is None else f"{value:.3f}" for value in values]
-    rate = f"{signal.n_bins / seconds:,.0f}"
-    table.add_row(model["name"], hide, f"{figures.bins:,}", *shown, f"{seconds:.2f}", rate)
+    table = Table("imputed against the hidden truth", "", title=f"{hide} by {model['name']} {model['version']}")
+    table.columns[1].justify = "right"
+    for name, value in (
+        ("Pearson r", figures.pearson),
+        ("Pearson r of arcsinh", figures.pearson_arcsinh),
+        ("Spearman r", figures.spearman),
+        ("mean squared error of arcsinh", figures.mse_arcsinh),
+    ):
+        table.add_row(name, "-" if value is None else f"{value:.3f}")
+    table.add_row("bins compared", f"{figures.bins:,}")
+    table.add_row("seconds, upload and answer included", f"{seconds:.2f}")
+    table.add_row("bins/s", f"{signal.n_bins / seconds:,.0f}")
     console.print(table)
 
 
@@ -133,8 +138,8 @@ def _sample(folder: Path, name: str | None) -> tuple[str, dict[str, Path]]:
         if match := _NAME.fullmatch(path.name):
             found.setdefault(match["sample"], {})[match["mark"]] = path
     if not found:
-        raise DemoFailed(f"'{folder}' holds no tracks named like E065-H3K4me3.pval.signal.bigWig.")
-    sample = name or ("E065" if "E065" in found else next(iter(found)))
+        raise DemoFailed(f"'{folder}' holds no tracks named like E116-H3K4me1.pval.signal.bigWig.")
+    sample = name or ("E116" if "E116" in found else next(iter(found)))
     if sample not in found:
         raise DemoFailed(f"'{folder}' has no sample {sample}; it has {', '.join(found)}.")
     return sample, found[sample]

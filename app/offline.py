@@ -27,6 +27,9 @@ from app.core.scores import Score, score
 CHUNK_BINS = 500_000
 """Bins in memory at a time; 12.5 Mb of 25-bp bins, 10 MB per five marks."""
 
+_PIECE_BINS = 4096
+"""Grid on which the covered parts of the tracks are looked for."""
+
 _SCORED_BINS = 4_000_000
 """Most bins that are kept for a mark's scores; of longer runs, every k-th bin is scored."""
 
@@ -111,10 +114,17 @@ def impute_files(
 def _chunks(tracks: Tracks, region: str | None, bin_size_bp: int) -> list[Region]:
     """What to impute, in genome order, in pieces that fit in memory."""
     chunk_bp = CHUNK_BINS * bin_size_bp
-    if region is None:
-        return list(tracks.covered_regions(chunk_bp))
-    wanted = parse_region(region, tracks.assembly)
-    return list(wanted.snap(bin_size_bp, tracks.assembly.length(wanted.chrom)).pieces(chunk_bp))
+    if region is not None:
+        wanted = parse_region(region, tracks.assembly)
+        return list(wanted.snap(bin_size_bp, tracks.assembly.length(wanted.chrom)).pieces(chunk_bp))
+    chunks: list[Region] = []
+    for piece in tracks.covered_regions(_PIECE_BINS * bin_size_bp):
+        last = chunks[-1] if chunks else None
+        if last and (last.chrom, last.end) == (piece.chrom, piece.start) and piece.end - last.start <= chunk_bp:
+            chunks[-1] = Region(last.chrom, last.start, piece.end)
+        else:
+            chunks.append(piece)
+    return chunks
 
 
 class _KeptValues:

@@ -18,20 +18,11 @@ from app.core.errors import EpifillError
 from app.core.regions import Region
 from training.chromatin import BIN_BP, CORE_MARKS, LIBRARIES, MARKS, QUIESCENT, STATES, draw_segments
 from training.pvalue import local_background, poisson_neg_log10_p
-from training.resemblance import Tracked, compare_with_real, measure, read_real, simulate_tracks
+from training.resemblance import REAL_QUANTILES, Tracked, compare_with_real, measure, read_real, simulate_tracks
 from training.simulate import Simulator, command, merge, simulate_binned, write_sample
 
 BLOCK_BP = 1_000_000
 AROUND_BORDER = Region("chr21", 20 * BLOCK_BP - 50_000, 20 * BLOCK_BP + 50_000)
-
-REAL_QUANTILES = {
-    "H3K4me1": (0.042, 0.153, 0.920, 7.756, 21.288),
-    "H3K4me3": (0.028, 0.132, 0.542, 19.790, 124.288),
-    "H3K36me3": (0.053, 0.188, 0.981, 5.330, 10.859),
-    "H3K27me3": (0.044, 0.176, 1.012, 4.241, 9.673),
-    "H3K9me3": (0.046, 0.181, 0.809, 2.677, 5.664),
-}
-"""At 10, 50, 90, 99 and 99.9 %, means over E017, E065, E116 and E117 in the pilot regions (docs/simulation.md)."""
 
 
 # p-values

@@ -136,10 +136,8 @@ def write_graph(network: SlidingAutoencoder, marks: int, window: int, path: Path
 
 def _strip_metadata(graph: onnx.ModelProto) -> None:
     """Take out the exporter's notes: they hold stack traces with the paths of the machine that exported."""
-    parts = [graph, graph.graph]
-    for field in ("node", "input", "output", "value_info", "initializer"):
-        parts += getattr(graph.graph, field)
-    for part in parts:
+    inner = graph.graph
+    for part in (graph, inner, *inner.node, *inner.input, *inner.output, *inner.value_info, *inner.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
 

@@ -9,20 +9,21 @@ SAMPLE := $(if $(wildcard $(REAL)/roadmap_pilot),$(REAL)/roadmap_pilot,demo-outp
 install: .venv/installed
 
 .venv/installed: pyproject.toml requirements/dev.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Epifill needs Python 3.11 or newer; set PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Epifill needs Python 3.11 or newer; set PYTHON=python3.11")'
+	@echo 'Installing into .venv; this takes a minute or two'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
 
 demo: install
 ifeq ($(wildcard $(REAL)/roadmap_pilot),)
-	$(BIN)/python -m training simulate --out $(SAMPLE) --region chr21:33,746,325-35,442,375
+	@$(BIN)/python -m training simulate --out $(SAMPLE) --region chr21:33,746,325-35,442,375
 endif
-	$(BIN)/epifill demo --sample $(SAMPLE)
+	@$(BIN)/epifill demo --sample $(SAMPLE)
 
 serve: install
-	$(BIN)/epifill serve
+	@$(BIN)/epifill serve
 
 test: install
 	$(BIN)/python -m pytest

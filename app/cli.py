@@ -49,9 +49,10 @@ def serve(
 
     settings = _settings(host=host, port=port, models=models)
     app = create_app(settings)
-    url = f"http://{settings.host}:{settings.port}"
+    shown = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    url = f"http://{shown}:{settings.port}"
     console.print(f"Epifill {__version__}\n  page  {url}/\n  API   {url}/docs", highlight=False)
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", server_header=False)
+    uvicorn.run(app, host=settings.host, port=settings.port, server_header=False)
 
 
 @cli.command("models")

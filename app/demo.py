@@ -50,7 +50,7 @@ def run_demo(
     out.mkdir(parents=True, exist_ok=True)
     kind = "simulated" if sample.startswith("SIM") else "real Roadmap"
     console.print(f"Sample {sample} ({kind} data), {hide} hidden, {len(tracks) - 1} tracks uploaded", highlight=False)
-    with _service(settings) as url, httpx2.Client(base_url=url, timeout=600) as client:
+    with _service(settings, out / "service.log") as url, httpx2.Client(base_url=url, timeout=600) as client:
         model = client.get(f"/v1/models/{settings.default_model}").raise_for_status().json()
         seen = [mark for mark in tracks if mark != hide and mark in model["marks"]]
         with ExitStack() as stack:
@@ -146,13 +146,14 @@ def _sample(folder: Path, name: str | None) -> tuple[str, dict[str, Path]]:
 
 
 @contextmanager
-def _service(settings: Settings) -> Iterator[str]:
+def _service(settings: Settings, log: Path) -> Iterator[str]:
     """The real service in a process of its own, on a free port, until the block ends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "app", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen([*command, "--models", str(settings.models)], stdout=subprocess.DEVNULL)  # noqa: S603
+    with log.open("w") as file:
+        process = subprocess.Popen([*command, "--models", str(settings.models)], stdout=file, stderr=file)  # noqa: S603
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + _START_SECONDS
@@ -162,7 +163,7 @@ def _service(settings: Settings) -> Iterator[str]:
                 break
             except httpx2.HTTPError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise DemoFailed("The service did not start; run `epifill serve` to see why.") from None
+                    raise DemoFailed(f"The service did not start; {log} tells why.") from None
                 time.sleep(0.1)
         yield url
     finally:

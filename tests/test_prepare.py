@@ -131,6 +131,14 @@ def test_wig_sections_are_binned_and_gaps_stay_nan(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values, np.array([1, 2, np.nan], np.float32))
 
 
+def test_a_track_in_several_files_keeps_all_its_chromosomes(tmp_path: Path) -> None:
+    wig(tmp_path / "chrM_E003-H3K4me3.pval.signal.bedGraph.wig.gz", "fixedStep chrom=chrM start=1 step=25\n3\n")
+    wig(tmp_path / "chr1_E003-H3K4me3.pval.signal.bedGraph.wig.gz", "fixedStep chrom=chr1 start=1 step=25\n1\n")
+    dataset = prepare(find_tracks(tmp_path), tmp_path / "d", HG19, 25)
+    assert dataset.regions == (Region("chr1", 0, 25), Region("chrM", 0, 25))
+    np.testing.assert_array_equal(dataset.values("E003"), [[1, 3]])
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

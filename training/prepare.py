@@ -104,7 +104,8 @@ def prepare(
                 at = int(first)
                 for piece in region.pieces(_piece_bp(bin_size_bp)):
                     values = track.read(piece).values[0]
-                    row[at : at + len(values)] = values
+                    there = ~np.isnan(values)  # another file of this track may hold other chromosomes
+                    row[at : at + len(values)][there] = values[there]
                     at += len(values)
         advance()
     return finish(out, index, arrays)

@@ -1,4 +1,4 @@
-"""Liveness and readiness."""
+"""Liveness and readiness; on the event loop itself, so that they answer while imputations run."""
 
 from fastapi import APIRouter
 
@@ -9,12 +9,12 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", summary="Is the process alive?")
-def alive() -> Health:
+async def alive() -> Health:
     """Tell that the process answers."""
     return Health(status="ok")
 
 
 @router.get("/readyz", summary="Can it impute?")
-def ready(models: Models) -> Readiness:
+async def ready(models: Models) -> Readiness:
     """Tell that models are loaded, and which."""
     return Readiness(status="ready", models=list(models.models))

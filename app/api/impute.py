@@ -17,7 +17,7 @@ from app.api.errors import problem_responses
 from app.api.formats import Format, respond
 from app.api.schemas import RegionAnswer
 from app.core.bigwig.read import TrackFile, Tracks
-from app.core.errors import AmbiguousMark, BadRegion, RegionTooLarge
+from app.core.errors import AmbiguousMark, BadRegion, RegionTooLarge, WriteFailed
 from app.core.impute import impute
 from app.core.marks import mark_of_file, plan
 from app.core.model import Model
@@ -121,8 +121,11 @@ def _on_disk(tracks: Sequence[UploadFile], marks: Sequence[str]) -> Iterator[dic
         files = {}
         for number, (track, mark) in enumerate(zip(tracks, marks, strict=True)):
             path = Path(folder, f"{number}.bigWig")
-            with path.open("wb") as file:
-                shutil.copyfileobj(track.file, file, 1 << 20)
+            try:
+                with path.open("wb") as file:
+                    shutil.copyfileobj(track.file, file, 1 << 20)
+            except OSError as error:
+                raise WriteFailed(f"The upload could not be stored ({error.strerror}); try again later.") from None
             files[mark] = TrackFile(path, track.filename or mark)
         yield files
 

@@ -46,7 +46,13 @@ def test_nothing_of_the_real_data_is_in_the_tree() -> None:
 def test_onnxruntime_reports_nothing_to_its_maker(tmp_path: Path) -> None:
     """Its builds do by default, and keep a device id in the home folder; the trainer imports it through the core."""
     env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
-    code = "import app.core.model as m, os; m.Model(m.Path('models/paper-core5')); print(os.getenv('ORT_DISABLE_TELEMETRY'))"
+    code = """
+import os
+from pathlib import Path
+from app.core.model import Model
+Model(Path("models/paper-core5"))
+print(os.environ["ORT_DISABLE_TELEMETRY"])
+"""
     home = {**env, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=home, capture_output=True, text=True)
     assert result.stdout.strip() == "1", result.stderr

@@ -164,8 +164,12 @@ def _bin_means(bases: NDArray[np.float32], bin_size_bp: int) -> NDArray[np.float
     if missing_bp:
         bases = np.append(bases, np.full(missing_bp, np.nan, dtype=np.float32))
     by_bin = bases.reshape(-1, bin_size_bp)
-    covered = ~np.isnan(by_bin)
-    sums = np.where(covered, by_bin, 0).sum(axis=1, dtype=np.float64)
-    counts = covered.sum(axis=1)
-    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    sums = by_bin.sum(axis=1, dtype=np.float64)
+    if np.isnan(sums).any():
+        covered = ~np.isnan(by_bin)
+        counts = covered.sum(axis=1)
+        sums = np.where(covered, by_bin, 0).sum(axis=1, dtype=np.float64)
+        means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    else:
+        means = sums / bin_size_bp
     return means.astype(np.float32)

@@ -117,14 +117,7 @@ def _chunks(tracks: Tracks, region: str | None, bin_size_bp: int) -> list[Region
     if region is not None:
         wanted = parse_region(region, tracks.assembly)
         return list(wanted.snap(bin_size_bp, tracks.assembly.length(wanted.chrom)).pieces(chunk_bp))
-    chunks: list[Region] = []
-    for piece in tracks.covered_regions(_PIECE_BINS * bin_size_bp):
-        last = chunks[-1] if chunks else None
-        if last and (last.chrom, last.end) == (piece.chrom, piece.start) and piece.end - last.start <= chunk_bp:
-            chunks[-1] = Region(last.chrom, last.start, piece.end)
-        else:
-            chunks.append(piece)
-    return chunks
+    return list(tracks.covered_regions(_PIECE_BINS * bin_size_bp, chunk_bp))
 
 
 class _KeptValues:

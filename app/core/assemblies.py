@@ -117,3 +117,21 @@ def match_chromosomes(lengths: Mapping[str, int], assembly: Assembly, name: str)
         f" give a track that is aligned to {assembly.name}.",
         name,
     )
+
+
+def recognise(lengths: Mapping[str, int], name: str) -> Assembly:
+    """The assembly whose chromosomes a file has; raises AssemblyMismatch if it is none or could be several."""
+    fitting = []
+    for assembly in ASSEMBLIES.values():
+        matched, clashing = _agreement(assembly, lengths)
+        if matched and not clashing:
+            fitting.append(assembly)
+    if len(fitting) == 1:
+        return fitting[0]
+    known = " or ".join(ASSEMBLIES)
+    listed = ", ".join(f"{chrom} of {length:,} bp" for chrom, length in list(lengths.items())[:2]) or "none"
+    raise AssemblyMismatch(
+        f"The assembly of '{name}' is not {'clear' if fitting else 'known'} from its chromosomes ({listed});"
+        f" give a track in {known}{', or state which' if fitting else ''}.",
+        name,
+    )

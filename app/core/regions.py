@@ -39,6 +39,10 @@ class Region:
         """The region widened on both sides by `bp`, as far as the chromosome goes."""
         return Region(self.chrom, max(0, self.start - bp), min(self.end + bp, chrom_length))
 
+    def overlaps(self, other: "Region") -> bool:
+        """Whether the two share a base."""
+        return self.chrom == other.chrom and self.start < other.end and other.start < self.end
+
     def pieces(self, bp: int) -> Iterator["Region"]:
         """The region cut into pieces of `bp` bases; the last may be shorter."""
         for start in range(self.start, self.end, bp):

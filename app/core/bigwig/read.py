@@ -88,8 +88,23 @@ class Tracks:
         rows = [track.read(region, self.bin_size_bp) for track in self._tracks.values()]
         return Signal(np.stack(rows), self.marks, region, self.bin_size_bp)
 
-    def covered_regions(self, piece_bp: int) -> Iterator[Region]:
-        """Pieces of the genome, in order, on a grid of `piece_bp`, in which some track may have a value."""
+    def covered_regions(self, piece_bp: int, most_bp: int | None = None) -> Iterator[Region]:
+        """Where some track may have a value: neighbouring pieces of a grid of `piece_bp`, in genome order.
+
+        Pieces that touch come as one region of at most `most_bp` (default: each piece alone).
+        """
+        run: Region | None = None
+        for piece in self._covered_pieces(piece_bp):
+            if run and (run.chrom, run.end) == (piece.chrom, piece.start) and piece.end - run.start <= (most_bp or 0):
+                run = Region(run.chrom, run.start, piece.end)
+            else:
+                if run:
+                    yield run
+                run = piece
+        if run:
+            yield run
+
+    def _covered_pieces(self, piece_bp: int) -> Iterator[Region]:
         for chrom, length in self.assembly.chromosomes.items():
             for stretch in Region(chrom, 0, length).pieces(32 * piece_bp):  # far fewer questions where all is empty
                 if self._may_cover(stretch):

@@ -1,0 +1,147 @@
+"""The project's own form of a track: bins in pieces, only those that have a value; read by position at once.
+
+A folder holds `pieces.npy`, float32 (pieces, PIECE_BINS), -log10 p-value with NaN = not covered, `index.npy`, int32
+(all pieces of the assembly), the row of each piece in `pieces.npy` or -1 where nothing is covered, and `form.json`.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.assemblies import Assembly, get_assembly
+from app.core.errors import AssemblyMismatch
+from app.core.regions import Region
+from app.core.signal import Signal
+
+PIECE_BINS = 4096
+"""Bins of a piece: 16 KB, so a region of 100 kb lies in one or two, and a lone value costs no more than that."""
+
+_PIECES, _INDEX, _FORM = "pieces.npy", "index.npy", "form.json"
+
+
+def piece_starts(assembly: Assembly, bin_size_bp: int) -> dict[str, int]:
+    """Number of each chromosome's first piece, in the assembly's order; under the key '' the number of pieces."""
+    starts, total = {}, 0
+    for chrom, length in assembly.chromosomes.items():
+        starts[chrom] = total
+        total += -(-length // (PIECE_BINS * bin_size_bp))
+    return {**starts, "": total}
+
+
+def write_binned(
+    folder: Path, assembly: Assembly, bin_size_bp: int, chunks: Iterable[tuple[Region, NDArray[np.float32]]]
+) -> None:
+    """Write a track; memory does not grow with it.
+
+    Parameters
+    ----------
+    folder
+        A folder that exists; form.json is written last.
+    chunks
+        Regions that start on a border of pieces, in genome order, and their bins, float32 (bins,), NaN = not covered.
+        What no region holds is not covered.
+    """
+    starts = piece_starts(assembly, bin_size_bp)
+    index = np.full(starts[""], -1, dtype=np.int32)
+    rows = 0
+    with (folder / _PIECES).open("wb") as file:
+        for region, values in chunks:
+            padded = np.full(-(-len(values) // PIECE_BINS) * PIECE_BINS, np.nan, dtype=np.float32)
+            padded[: len(values)] = values
+            pieces = padded.reshape(-1, PIECE_BINS)
+            there = np.flatnonzero(~np.isnan(pieces).all(axis=1))
+            pieces[there].tofile(file)
+            first = starts[region.chrom] + region.start // (PIECE_BINS * bin_size_bp)
+            index[first + there] = rows + np.arange(len(there))
+            rows += len(there)
+        file.flush()
+        os.fsync(file.fileno())
+    np.save(folder / _INDEX, index)
+    form = {"assembly": assembly.name, "bin_size_bp": bin_size_bp, "pieces": rows}
+    (folder / _FORM).write_text(json.dumps(form))
+
+
+class BinnedTracks:
+    """Binned tracks of one sample; reads like `Tracks`. Safe for several threads.
+
+    Parameters
+    ----------
+    folders
+        Where `write_binned` wrote each mark's track.
+
+    Raises
+    ------
+    AssemblyMismatch
+        The tracks are in different assemblies.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._tracks = {mark: _Binned(folder) for mark, folder in folders.items()}
+        forms = {(track.assembly.name, track.bin_size_bp) for track in self._tracks.values()}
+        if len(forms) != 1:
+            names = " and ".join(sorted(name for name, _ in forms))
+            raise AssemblyMismatch(f"The tracks are in different assemblies ({names}); give tracks of one.")
+        ((name, self.bin_size_bp),) = forms
+        self.assembly = get_assembly(name)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The marks that have a track."""
+        return tuple(self._tracks)
+
+    def read(self, region: Region) -> Signal:
+        """The tracks over a region that starts on a bin border; NaN where a track does not cover a bin."""
+        rows = np.stack([track.read(region) for track in self._tracks.values()])
+        return Signal(rows, self.marks, region, self.bin_size_bp)
+
+    def covered_spans(self) -> dict[str, Region]:
+        """Per chromosome that has values, the stretch from the first covered bin to the last of any track."""
+        spans: dict[str, Region] = {}
+        for track in self._tracks.values():
+            for chrom, region in track.spans().items():
+                other = spans.get(chrom, region)
+                spans[chrom] = Region(chrom, min(region.start, other.start), max(region.end, other.end))
+        return spans
+
+
+class _Binned:
+    """One track."""
+
+    def __init__(self, folder: Path) -> None:
+        form = json.loads((folder / _FORM).read_text())
+        self.assembly = get_assembly(form["assembly"])
+        self.bin_size_bp: int = form["bin_size_bp"]
+        self._index: NDArray[np.int32] = np.load(folder / _INDEX, mmap_mode="r")
+        self._starts = piece_starts(self.assembly, self.bin_size_bp)
+        shape = (form["pieces"], PIECE_BINS)
+        empty = np.empty(shape, np.float32)  # an empty file cannot be mapped
+        self._pieces = np.memmap(folder / _PIECES, np.float32, "r", shape=shape) if form["pieces"] else empty
+
+    def read(self, region: Region) -> NDArray[np.float32]:
+        first = region.start // self.bin_size_bp
+        last = first + region.n_bins(self.bin_size_bp)
+        numbers = np.arange(first // PIECE_BINS, -(-last // PIECE_BINS))
+        rows = self._index[self._starts[region.chrom] + numbers]
+        values = np.full((len(numbers), PIECE_BINS), np.nan, dtype=np.float32)
+        values[rows >= 0] = self._pieces[rows[rows >= 0]]
+        left = first - int(numbers[0]) * PIECE_BINS
+        return values.ravel()[left : left + last - first]
+
+    def spans(self) -> dict[str, Region]:
+        found = {}
+        for chrom, length in self.assembly.chromosomes.items():
+            count = -(-length // (PIECE_BINS * self.bin_size_bp))
+            begin = self._starts[chrom]
+            there = np.flatnonzero(self._index[begin : begin + count] >= 0)
+            if len(there):
+                ends = []
+                for number in (there[0], there[-1]):
+                    bins = np.flatnonzero(~np.isnan(self._pieces[self._index[begin + number]]))
+                    ends.append(number * PIECE_BINS + bins)
+                start = int(ends[0][0]) * self.bin_size_bp
+                found[chrom] = Region(chrom, start, min((int(ends[1][-1]) + 1) * self.bin_size_bp, length))
+        return found

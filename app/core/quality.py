@@ -1,0 +1,104 @@
+"""What a track looks like, and what is odd about it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.assemblies import Assembly
+
+LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999)
+"""Levels of the reported quantiles."""
+
+_KEPT = 4_000_000
+"""Most values that are kept for the quantiles; of larger tracks, evenly spread ones."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A track's figures, in -log10 p-value and bins.
+
+    Attributes
+    ----------
+    covered_bins, covered_fraction
+        Bins with a value, and their share of the assembly.
+    quantiles
+        Value at each level of LEVELS, over the covered bins (of tracks with over 4 million, every k-th).
+    """
+
+    covered_bins: int
+    covered_fraction: float
+    minimum: float
+    maximum: float
+    mean: float
+    negative_fraction: float
+    quantiles: dict[str, float]
+
+    def warnings(self) -> list[str]:
+        """What no track of -log10 p-values looks like, one sentence each, and what it does to a result."""
+        warnings = []
+        median, tenth, top = (self.quantiles[f"{level:g}"] for level in (0.5, 0.1, 0.999))
+        if self.negative_fraction:
+            warnings.append(
+                f"{self.negative_fraction:.1%} of the values are negative, down to {self.minimum:.3g}, which no -log10"
+                " p-value is; if these are log ratios, marks imputed from them will be wrong."
+            )
+        elif 0.5 < median < 1.5 and tenth > 0.25 * median and top < 100:
+            warnings.append(
+                f"These look like fold changes (half of the values lie above {median:.2f}, most near 1) and not like"
+                " -log10 p-values, whose median is near 0.2; marks imputed from them will come out too high."
+            )
+        if self.maximum == self.minimum:
+            warnings.append(f"Every value is {self.maximum:g}; a constant track tells a model nothing.")
+        return warnings
+
+
+class QualityMeter:
+    """Looks at a track's values as they pass by; memory does not grow with the track."""
+
+    def __init__(self, assembly: Assembly, bin_size_bp: int) -> None:
+        self._total_bins = sum(-(-length // bin_size_bp) for length in assembly.chromosomes.values())
+        self._covered = self._negative = 0
+        self._sum = 0.0
+        self._minimum, self._maximum = np.inf, -np.inf
+        self._step = 1
+        self._kept: list[NDArray[np.float32]] = []
+        self._kept_count = 0
+        self._phase = 0
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        """Take in some bins, float32 (bins,); NaN = not covered."""
+        there = values[~np.isnan(values)]
+        if not len(there):
+            return
+        self._covered += len(there)
+        self._negative += int((there < 0).sum())
+        self._sum += float(there.sum(dtype=np.float64))
+        self._minimum = min(self._minimum, float(there.min()))
+        self._maximum = max(self._maximum, float(there.max()))
+        kept = there[self._phase :: self._step]
+        self._phase = (self._phase - len(there)) % self._step
+        self._kept.append(kept.copy())
+        self._kept_count += len(kept)
+        while self._kept_count > _KEPT:
+            together = np.concatenate(self._kept)
+            self._phase += self._step * (len(together) % 2)
+            self._step *= 2
+            self._kept = [together[::2].copy()]
+            self._kept_count = len(self._kept[0])
+            self._phase %= self._step
+
+    def finish(self) -> Quality | None:
+        """The figures of all that was added; None where nothing was."""
+        if not self._covered:
+            return None
+        levels = np.quantile(np.concatenate(self._kept), LEVELS)
+        return Quality(
+            covered_bins=self._covered,
+            covered_fraction=self._covered / self._total_bins,
+            minimum=self._minimum,
+            maximum=self._maximum,
+            mean=self._sum / self._covered,
+            negative_fraction=self._negative / self._covered,
+            quantiles={f"{level:g}": float(value) for level, value in zip(LEVELS, levels, strict=True)},
+        )

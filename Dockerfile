@@ -29,6 +29,10 @@ LABEL org.opencontainers.image.title="Epifill" \
 RUN groupadd --gid 10001 epifill \
  && useradd --no-log-init --uid 10001 --gid epifill --no-create-home --home-dir /tmp --shell /usr/sbin/nologin epifill
 
+# Where samples last: give it a volume.
+RUN install -d -o 10001 -g 10001 /var/lib/epifill
+VOLUME /var/lib/epifill
+
 # Three layers, so that a new version of the source or of a model does not ship the libraries again.
 COPY --from=build /opt/epifill /opt/epifill
 RUN --mount=type=bind,from=build,source=/build/dist,target=/dist \
@@ -36,12 +40,13 @@ RUN --mount=type=bind,from=build,source=/build/dist,target=/dist \
       install --no-cache-dir --no-deps --no-index /dist/*.whl
 COPY --from=build /build/models /srv/epifill/models
 
-# /tmp is the only folder that is written to: uploads and results while a request is answered, matplotlib's font list.
+# Two folders are written to: the volume, and /tmp for form uploads and results while a request is answered.
 ENV PATH=/opt/epifill/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
     EPIFILL_HOST=0.0.0.0 \
     EPIFILL_PORT=8000 \
+    EPIFILL_DATA=/var/lib/epifill \
     EPIFILL_MODELS=/srv/epifill/models
 WORKDIR /srv/epifill
 USER 10001:10001

@@ -44,8 +44,8 @@ bench: install
 # Renew the locks after a change of pyproject.toml.
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-header
 lock: install
-	$(COMPILE) --generate-hashes --output-file requirements/service.lock pyproject.toml
-	$(COMPILE) --extra train --extra dev -c requirements/service.lock -c requirements/torch.txt --output-file requirements/dev.lock pyproject.toml
+	$(COMPILE) --extra postgres --generate-hashes --output-file requirements/service.lock pyproject.toml
+	$(COMPILE) --extra postgres --extra train --extra dev -c requirements/service.lock -c requirements/torch.txt --output-file requirements/dev.lock pyproject.toml
 	sed -i 's/+cpu$$//' requirements/dev.lock
 
 clean:

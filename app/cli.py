@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -13,6 +13,9 @@ from app import __version__
 from app.core.errors import EpifillError
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.store.keys import Keys
+
 console = Console()
 cli = typer.Typer(
     help="Fill in the missing marks of an epigenome.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -21,6 +24,9 @@ cli = typer.Typer(
 ModelsFolder = Annotated[
     Path | None, typer.Option("--models", help="Folder of models (default: EPIFILL_MODELS, or those that came along).")
 ]
+
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class BadOption(EpifillError):
@@ -41,18 +47,26 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen at (default: EPIFILL_PORT, or 8000).")] = None,
     models: ModelsFolder = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Let other machines call without an API key.")] = False,
 ) -> None:
     """Run the web service."""
     import uvicorn
 
     from app.main import create_app
+    from app.server import patient_protocol
 
-    settings = _settings(host=host, port=port, models=models)
+    settings = _settings(host=host, port=port, models=models, insecure=insecure or None)
+    if settings.host not in _LOOPBACK and not (settings.api_keys_required or settings.insecure):
+        raise BadOption(
+            f"Listening at {settings.host} would let other machines in without a key; set EPIFILL_API_KEYS_REQUIRED=1"
+            " and make keys with `epifill keys create`, or say --insecure."
+        )
     app = create_app(settings)
     shown = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     url = f"http://{shown}:{settings.port}"
     console.print(f"Epifill {__version__}\n  page  {url}/\n  API   {url}/docs", highlight=False)
-    uvicorn.run(app, host=settings.host, port=settings.port, server_header=False)
+    protocol = patient_protocol(settings.stall_seconds)
+    uvicorn.run(app, host=settings.host, port=settings.port, http=protocol, server_header=False)
 
 
 @cli.command("models")
@@ -132,6 +146,44 @@ def demo(
     run_demo(sample, name, hide, region, out, _settings(), console)
 
 
+keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+@keys.command("create")
+def create_key(
+    owner: Annotated[str, typer.Argument(help="Whose key it is; keys of one owner open the same samples.")],
+) -> None:
+    """Make a key and print it; it is shown this once."""
+    if not owner.strip() or len(owner) > 100 or not owner.isprintable():
+        raise BadOption("An owner's name has 1 to 100 printable characters.")
+    typer.echo(_keys().create(owner))
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys: ids and owners, not the secrets."""
+    table = Table("id", "owner", "created", "revoked")
+    for key in _keys().every():
+        revoked = f"{key.revoked:%Y-%m-%d %H:%M}" if key.revoked else ""
+        table.add_row(key.id, key.owner, f"{key.created:%Y-%m-%d %H:%M}", revoked)
+    console.print(table)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(help="Id of the key, from `epifill keys list`.")]) -> None:
+    """Make a key open nothing from now on."""
+    _keys().revoke(key_id)
+    typer.echo(f"Revoked {key_id}")
+
+
+def _keys() -> "Keys":
+    from app.store.database import open_database
+    from app.store.keys import Keys
+
+    return Keys(open_database(_settings().database))
+
+
 def _settings(**given: str | int | Path | None) -> Settings:
     """The settings, with those that were given on the command line; raises BadOption."""
     try:
@@ -147,4 +199,7 @@ def main() -> None:
         cli()
     except EpifillError as error:
         typer.secho(str(error), fg="red", err=True)
+        sys.exit(2)
+    except OSError as error:
+        typer.secho(f"{error.strerror}: '{error.filename}'.", fg="red", err=True)
         sys.exit(2)

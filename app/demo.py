@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -152,8 +153,10 @@ def _service(settings: Settings, log: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "app", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    data = tempfile.TemporaryDirectory(prefix="epifill-demo-")
+    environment = {**os.environ, "EPIFILL_DATA": data.name, "EPIFILL_MODELS": str(settings.models)}
     with log.open("w") as file:
-        process = subprocess.Popen([*command, "--models", str(settings.models)], stdout=file, stderr=file)  # noqa: S603
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)  # noqa: S603
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + _START_SECONDS
@@ -169,3 +172,4 @@ def _service(settings: Settings, log: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+        data.cleanup()

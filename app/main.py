@@ -1,15 +1,25 @@
 """The application: settings in, FastAPI app out."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
 from app import __version__
-from app.api import health, impute, models, pages
+from app.api import health, impute, models, pages, region, samples, tracks
 from app.api.catalogue import load_catalogue
 from app.api.errors import Problem, install_handlers
-from app.api.limits import BodyLimit
+from app.api.limits import BodyLimit, Patience
 from app.settings import Settings
+from app.store.database import open_database
+from app.store.files import DataFolder
+from app.store.keys import Keys
+from app.store.samples import Samples
+
+_INGESTS_AT_ONCE = 2
 
 _DESCRIPTION = """
 Epifill fills in the missing marks of an epigenome. Upload the bigWig tracks that a sample has (-log10 p-value), and
@@ -35,16 +45,36 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        lifespan=_lifespan,
     )
     app.state.settings = settings
     app.state.catalogue = load_catalogue(settings)
+    engine = open_database(settings.database)
+    data = DataFolder(settings.data)
+    app.state.data = data
+    app.state.samples = Samples(engine, data)
+    app.state.keys = Keys(engine)
+    app.state.tasks = set()
+    app.state.ingests = asyncio.Semaphore(_INGESTS_AT_ONCE)
+    app.state.imputations = asyncio.Semaphore(settings.max_imputations_at_once)
     install_handlers(app)
+    app.add_middleware(Patience, stall_seconds=settings.stall_seconds)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
-    for room in (impute, models, health, pages):
+    for room in (impute, samples, tracks, region, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
     _describe_problems(app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """At the end, stop the uploads that are under way and leave no file of theirs."""
+    yield
+    for task in app.state.tasks:
+        task.cancel()
+    await asyncio.gather(*app.state.tasks, return_exceptions=True)
+    app.state.data.close()
 
 
 def _describe_problems(app: FastAPI) -> None:

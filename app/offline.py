@@ -64,7 +64,7 @@ def impute_files(
     Raises
     ------
     EpifillError
-        For everything that is wrong with the files, marks or region. No file of `out` is changed then.
+        For everything that is wrong with the files, marks or region.
     """
     settled = plan(model, [mark for mark, _ in tracks], mask, targets)
     size, assembly = model.manifest.bin_size_bp, model.assembly
@@ -90,7 +90,8 @@ def impute_files(
                 bins[mark] += int((~np.isnan(values)).sum())
             kept.add(imputation)
         if not sum(bins.values()):
-            raise NoOverlap(f"No unmasked track has a value in {region}; choose a region that they cover.", region)
+            where = region or f"{assembly.name}'s chromosomes"
+            raise NoOverlap(f"No unmasked track has a value in {where}; choose tracks or a region with values.", region)
     result = Result(outputs, dict(bins), kept.scores())
     manifest = {
         "epifill": __version__,

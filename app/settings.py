@@ -19,8 +19,20 @@ class Settings(BaseSettings):
         Largest body of a request, all its files together.
     max_region_bins
         Most bins that one answer may hold per mark. The default admits chr21 in 25-bp bins.
+    max_tracks_per_sample, max_samples_per_owner, max_bytes_per_owner
+        What may be stored.
+    max_imputations_at_once
+        More are answered 429. An imputation uses every core as it is.
+    stall_seconds
+        A client that sends or takes nothing for that long is cut off.
     threads
         Threads per model run; 0 takes every core.
+    data, database_url
+        Folder of uploads; default database: SQLite in it.
+    api_keys_required, insecure
+        Whether callers need a key (`epifill keys`); whether other machines may call without one.
+    ingest_memory_bytes
+        Memory of the process that checks an upload.
     """
 
     model_config = SettingsConfigDict(env_prefix="EPIFILL_", frozen=True, extra="ignore")
@@ -31,4 +43,20 @@ class Settings(BaseSettings):
     default_model: str = "paper-core5"
     max_upload_bytes: int = Field(default=4 * 2**30, ge=1)
     max_region_bins: int = Field(default=2_000_000, ge=1)
+    max_tracks_per_sample: int = Field(default=64, ge=1)
+    max_samples_per_owner: int = Field(default=1000, ge=1)
+    max_bytes_per_owner: int = Field(default=200 * 2**30, ge=1)
+    max_imputations_at_once: int = Field(default=4, ge=1)
+    stall_seconds: float = Field(default=20, gt=0)
     threads: int = Field(default=0, ge=0)
+    data: Path = Path("epifill-data")
+    database_url: str = ""
+    api_keys_required: bool = False
+    insecure: bool = False
+    ingest_memory_bytes: int = Field(default=2 * 2**30, ge=2**28)
+
+    @property
+    def database(self) -> str:
+        """URL of the database, with the driver that is installed."""
+        url = self.database_url or f"sqlite:///{self.data / 'epifill.db'}"
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)

@@ -81,10 +81,18 @@ def tracks(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return paths
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Servers that are started without a word about it keep their data in a temporary folder."""
+    os.environ["EPIFILL_DATA"] = str(tmp_path_factory.mktemp("data"))
+    yield
+    del os.environ["EPIFILL_DATA"]
+
+
 @pytest.fixture
-def client(models: Path) -> Iterator[TestClient]:
+def client(models: Path, tmp_path: Path) -> Iterator[TestClient]:
     """The service over the toy model; a fault of its own shows as 500, as it would to a user."""
-    app = create_app(Settings(models=models, default_model="toy", max_region_bins=3000))
+    app = create_app(Settings(models=models, default_model="toy", max_region_bins=3000, data=tmp_path / "data"))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

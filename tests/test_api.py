@@ -216,7 +216,7 @@ def test_no_file_at_all(client: TestClient) -> None:
 
 
 def test_too_large_a_body_is_refused(models: Path, tracks: dict[str, Path]) -> None:
-    app = create_app(Settings(models=models, max_upload_bytes=1000))
+    app = create_app(Settings(models=models, default_model="toy", max_upload_bytes=1000))
     with TestClient(app) as client:
         announced = post(client, [tracks["H3K4me1"]], region=REGION)
         assert "larger than 1,000 bytes" in problem(announced, 413, "content-too-large")
@@ -231,10 +231,13 @@ def test_too_large_a_body_is_refused(models: Path, tracks: dict[str, Path]) -> N
 def test_uploads_leave_no_file_behind(
     client: TestClient, tracks: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "t").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
+    before = {path for path in (tmp_path / "data").rglob("*") if "epifill.db" not in path.name}
     assert post(client, [tracks["H3K4me1"]], region=REGION, format="bigwig").status_code == 200
     assert post(client, {"H3K4me1.bw": b"junk"}, region=REGION).status_code == 422
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "t").iterdir())
+    assert {path for path in (tmp_path / "data").rglob("*") if "epifill.db" not in path.name} == before
 
 
 def test_models_are_listed_and_shown(client: TestClient, model: Model) -> None:
@@ -269,9 +272,11 @@ def test_a_fault_of_the_server_tells_no_secrets(
     assert "secret" not in problem(response, 500, "internal-error")
 
 
-def test_it_does_not_start_with_a_broken_model_or_none(tmp_path: Path) -> None:
+def test_it_does_not_start_with_a_broken_model_or_none(tmp_path: Path, models: Path) -> None:
     with pytest.raises(BadModel, match="holds none"):
         create_app(Settings(models=tmp_path))
+    with pytest.raises(BadModel, match="'nosuch' is not among toy"):
+        create_app(Settings(models=models, default_model="nosuch"))
     (tmp_path / "m").mkdir()
     (tmp_path / "m/model.json").write_text("{}")
     with pytest.raises(BadModel, match="Model 'm'"):

@@ -139,6 +139,7 @@ def test_chunks_change_nothing(
         (["--track", "H3K4me1={good}", "--region", "chr1:1-2"], "No unmasked track has a value in chr1:1-2"),
         (["--track", "H3K4me1={good}", "--region", "chr1:2-1"], "empty or backwards"),
         (["--track", "H3K4me1={good}", "--model", "nosuch"], "Model 'nosuch' is not installed"),
+        (["--track", "H3K4me1={good}", "--out", "{bad}"], "File exists: "),
         (["--track", "H3K4me1={bad}"], "'bad.bw' is not a bigWig file but text"),
         (["--track", "H3K4me1={good}", "--track", "H3K4me1={good}"], "H3K4me1 has two tracks"),
     ],
@@ -150,7 +151,8 @@ def test_bad_input_is_one_line_and_leaves_no_file(
     out = tmp_path / "out"
     filled = [option.format(good=tracks["H3K4me1"], bad=tmp_path / "bad.bw") for option in options]
     default = [] if "--model" in filled else ["--model", "toy"]
-    assert says in refused(run("impute", *filled, *default, "--models", models, "--out", out))
+    place = [] if "--out" in filled else ["--out", out]
+    assert says in refused(run("impute", *filled, *default, "--models", models, *place))
     assert not out.exists() or not list(out.iterdir())
 
 

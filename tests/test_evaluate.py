@@ -19,14 +19,14 @@ from app.core.scores import pearson, score
 from tests.conftest import MARKS, TOY
 from training.counts import prepare_counts
 from training.dataset import Dataset
-from training.errors import BadData, ExportRefused
+from training.errors import BadCheckpoint, BadData, ExportRefused
 from training.evaluate import evaluate, impute_hidden, masked_training_values
 from training.export import check_agreement, export, mean_over_samples, read_evaluation
 from training.leave_one_out import leave_one_out
 from training.networks import SlidingAutoencoder
 from training.search import draw, search
 from training.table import table_1
-from training.train import Recipe, start, train, training_windows
+from training.train import Recipe, Training, fit, start, train, training_windows
 
 
 def test_export_writes_a_whole_model(models: Path) -> None:
@@ -66,10 +66,24 @@ def test_a_refused_export_leaves_the_old_model(
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def test_other_marks_are_refused(dataset: Dataset, tmp_path: Path) -> None:
-    training = replace(start(dataset, ["A"], TOY), marks=("x", "y"))
-    with pytest.raises(BadData, match="has the marks x, y"):
-        export(training, dataset, tmp_path / "m")
+def test_another_data_set_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    other = Dataset(dataset.folder, dataset.index.model_copy(update={"bin_size_bp": 200}))
+    with pytest.raises(BadData, match="was not made with this data set"):
+        export(start(dataset, ["A"], TOY), other, tmp_path / "m")
+
+
+def test_a_folder_that_is_no_model_is_left_alone(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/thesis.txt").write_text("years of work")
+    with pytest.raises(BadData, match="exists and is no model"):
+        export(start(dataset, ["A"], TOY), dataset, tmp_path / "precious")
+    assert (tmp_path / "precious/thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(("name", "version"), [("Mine_UP", "1.0.0"), ("mine", "abc")])
+def test_names_and_versions_are_checked(dataset: Dataset, tmp_path: Path, name: str, version: str) -> None:
+    with pytest.raises(BadData, match="cannot be a model's name and version"):
+        export(start(dataset, ["A"], TOY), dataset, tmp_path / name, version=version)
 
 
 def test_hidden_means_hidden(model: Model, dataset: Dataset) -> None:
@@ -120,6 +134,20 @@ def test_training_values_are_the_masked_ones_of_the_same_windows(model: Model, d
     assert set(which) == set(range(5))
 
 
+def test_training_values_follow_the_models_order_of_marks(model: Model, dataset: Dataset, tmp_path: Path) -> None:
+    """The same tracks, prepared with the marks in another order and one more."""
+    backwards = (*MARKS[::-1], "DNase")
+    index = dataset.index.model_copy(update={"marks": list(backwards)})
+    for sample in dataset.samples:
+        values = np.concatenate([dataset.values(sample)[::-1], dataset.values(sample)[:1]])
+        np.save(tmp_path / f"{sample}.npy", values)
+    truth, predicted, which = masked_training_values(model, Dataset(tmp_path, index))
+    windows, masks = training_windows(Dataset(tmp_path, index), ["A", "B"], TOY)
+    wanted = (masks[:, :, None] & ~np.isnan(windows))[:, ::-1][:, 1:]
+    np.testing.assert_array_equal(truth, windows[:, ::-1][:, 1:][wanted])
+    assert len(truth) == len(predicted) == len(which)
+
+
 def test_leave_one_out_never_shows_the_held_out_sample(dataset: Dataset, tmp_path: Path) -> None:
     evaluation = leave_one_out(dataset, ("A", "C"), TOY, tmp_path)
     assert set(evaluation.samples) == {"A", "C"}
@@ -144,17 +172,28 @@ def test_table_has_the_papers_columns() -> None:
     assert lines[2] == "| Training set | - | - | - | - | - | - | 0.5000 | - | 0.5000 |"
 
 
-def test_search_scores_the_held_out_fold_and_goes_on_where_it_was(dataset: Dataset, tmp_path: Path) -> None:
+def test_search_scores_the_held_out_fold_and_goes_on_where_it_was(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = Recipe(windows=300, batch=100, iterations=4)
     scores = search(dataset, ["A", "B"], recipe, tmp_path, [8, 16], [0.001, 0.1], folds=3)
     rows = list(csv.DictReader((tmp_path / "search.csv").read_text().splitlines()))
     assert len(rows) == 12
     mine = [float(row["pearson"]) for row in rows if (row["hidden"], row["l2"]) == ("8", "0.1")]
     assert scores[8, 0.1] == pytest.approx(np.mean(mine))
-    (tmp_path / "search.csv").write_text("\n".join((tmp_path / "search.csv").read_text().splitlines()[:-3]) + "\n")
-    steps: list[None] = []
-    assert search(dataset, ["A", "B"], recipe, tmp_path, [8, 16], [0.001, 0.1], 3, lambda: steps.append(None)) == scores
-    assert len(steps) == 12
+    lines = (tmp_path / "search.csv").read_text().splitlines()
+    (tmp_path / "search.csv").write_text("\n".join(lines[:-3]) + "\n16,0.1,1,0.")  # cut off while it wrote a row
+    fitted: list[tuple[int, int]] = []
+
+    def counted(training: Training, windows: np.ndarray, masks: np.ndarray) -> None:
+        fitted.append((training.recipe.hidden, len(windows)))
+        fit(training, windows, masks)
+
+    monkeypatch.setattr("training.search.fit", counted)
+    assert search(dataset, ["A", "B"], recipe, tmp_path, [8, 16], [0.001, 0.1], 3) == scores
+    assert fitted == [(16, 200)] * 3, "only the lost rows are trained again, each on two thirds of the windows"
+    with pytest.raises(BadCheckpoint, match="holds another search"):
+        search(dataset, ["A", "B"], replace(recipe, iterations=5), tmp_path, [8], [0.001], 3)
     draw(scores, tmp_path / "search.png")
     assert (tmp_path / "search.png").stat().st_size > 5000
 

@@ -147,6 +147,9 @@ def test_a_track_in_several_files_keeps_all_its_chromosomes(tmp_path: Path) -> N
         ("fixedStep chrom=chrM start=1 step=10\n1\n", "do not fill 25-bp bins"),
         ("fixedStep chrom=chrM start=16576 step=25\n1\n", "passes the end of chrM"),
         ("fixedStep start=1 step=25\n1\n", "malformed"),
+        ("fixedStep chrom=chrM start=1 step=0\n1\n", "bad start, step or value"),
+        ("fixedStep chrom=chrM start=-24 step=25\n1\n", "bad start, step or value"),
+        ("fixedStep chrom=chrM start=1 step=25\n1e999\n", "bad start, step or value"),
         ("fixedStep chrom=chrM start=1 step=25\n1.2.3\n", "malformed"),
         ("fixedStep chrom=chr77 start=1 step=25\n1\n", "no value on a chromosome of hg19"),
     ],
@@ -199,6 +202,14 @@ def test_bad_counts_are_named(tmp_path: Path) -> None:
         prepare_counts(counts_file(tmp_path / "c.npz", tracks=np.array(["a", "b", "c"])), tmp_path / "d")
     with pytest.raises(BadData, match="has no track CTCF"):
         prepare_counts(counts_file(tmp_path / "c.npz"), tmp_path / "d", ["CTCF"])
+    for changes, says in (
+        ({"chrom": np.array(["chrZ"] * 100)}, "has the chromosome chrZ"),
+        ({"chrom": np.array(["chr1"] * 99)}, "not \\(samples, tracks, bins\\)"),
+        ({"start": np.arange(100) * 200 + 7}, "off the grid"),
+        ({"counts": np.zeros((1, 3, 100), np.int32)}, "Input is all zero"),
+    ):
+        with pytest.raises(BadData, match=says):
+            prepare_counts(counts_file(tmp_path / "c.npz", **changes), tmp_path / "d")
 
 
 def test_pilot_tracks_give_the_pilot_regions(real_data: Path, tmp_path: Path) -> None:

@@ -165,6 +165,9 @@ def test_a_folder_with_another_run_is_not_overwritten(dataset: Dataset, tmp_path
     train(dataset, ["A"], SMALL, tmp_path)
     with pytest.raises(BadCheckpoint, match="holds another run"):
         train(dataset, ["A", "B"], SMALL, tmp_path)
+    coarser = Dataset(dataset.folder, dataset.index.model_copy(update={"assembly": "hg38"}))
+    with pytest.raises(BadCheckpoint, match="holds another run"):
+        train(coarser, ["A"], SMALL, tmp_path)
 
 
 def test_bad_checkpoints_and_presets_are_named(tmp_path: Path) -> None:

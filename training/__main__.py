@@ -14,11 +14,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _commands() -> None:
-    """Keep the commands apart even where there is one alone."""
-
-
 app.command("fetch")(fetch.command)
 app.command("prepare")(prepare.command)
 app.command("counts")(counts.command)
@@ -36,6 +31,9 @@ def main() -> None:
         app()
     except EpifillError as error:
         typer.secho(str(error), fg="red", err=True)
+        sys.exit(2)
+    except OSError as error:
+        typer.secho(f"{error.strerror}: '{error.filename}'.", fg="red", err=True)
         sys.exit(2)
 
 

@@ -45,6 +45,8 @@ def prepare_counts(path: Path, out: Path, marks: Sequence[str] = ()) -> Dataset:
     except (OSError, ValueError, KeyError, BadZipFile):
         raise BadData(f"'{path}' is no .npz file with {', '.join(_FIELDS)}.") from None
     names = [str(track) for track in tracks]
+    if counts.shape != (len(samples), len(tracks), len(start)) or len(chrom) != len(start):
+        raise BadData(f"'{path.name}': counts are {counts.shape}, not (samples, tracks, bins) of its other arrays.")
     for name in ("Input", *marks):
         if name not in names:
             raise BadData(f"'{path.name}' has no track {name}; it has {', '.join(names)}.")
@@ -52,6 +54,13 @@ def prepare_counts(path: Path, out: Path, marks: Sequence[str] = ()) -> Dataset:
     bin_size_bp = int(np.min(np.diff(start), where=np.diff(start) > 0, initial=1 << 30))
     edges = _stretches(chrom, start, bin_size_bp)
     genome = get_assembly(str(assembly))
+    unknown = sorted(set(map(str, chrom)) - set(genome.chromosomes))
+    if unknown:
+        raise BadData(f"'{path.name}' has the chromosome {unknown[0]}, which {genome.name} does not have.")
+    if (start % bin_size_bp).any() or (counts < 0).any():
+        raise BadData(f"'{path.name}' has bins off the grid of {bin_size_bp} bp, or negative counts.")
+    if not counts[:, names.index("Input")].any(axis=1).all():
+        raise BadData(f"'{path.name}' has a sample whose Input is all zero; it cannot be a background.")
     regions = [
         Region(str(chrom[a]), int(start[a]), int(start[a]) + bin_size_bp * (b - a)).snap(
             bin_size_bp, genome.length(str(chrom[a]))

@@ -1,5 +1,6 @@
 """Binned tracks of many samples on disk: one memory-mapped array per sample."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,6 +55,11 @@ class Dataset:
     def bin_size_bp(self) -> int:
         """Width of a bin in bp."""
         return self.index.bin_size_bp
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides training windows: a hash of assembly, bins, marks, samples and regions."""
+        return hashlib.sha256(self.index.model_dump_json(exclude={"source"}).encode()).hexdigest()
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
@@ -129,4 +135,4 @@ def check_samples(dataset: Dataset, samples: Sequence[str]) -> tuple[str, ...]:
     for sample in samples:
         if sample not in dataset.samples:
             raise BadData(f"Sample '{sample}' is not in the data set, which has {', '.join(dataset.samples)}.")
-    return tuple(samples) or dataset.samples
+    return tuple(dict.fromkeys(samples)) or dataset.samples

@@ -110,7 +110,9 @@ def masked_training_values(
     """
     recorded = model.manifest.provenance.hyper_parameters
     recipe = Recipe(**{name: recorded[name] for name in Recipe.__dataclass_fields__ if name in recorded})  # type: ignore[arg-type]
-    windows, masks = training_windows(dataset, model.manifest.provenance.samples, recipe)
+    drawn, drawn_masks = training_windows(dataset, model.manifest.provenance.samples, recipe)
+    order = [dataset.marks.index(mark) for mark in model.marks]
+    windows, masks = drawn[:, order], drawn_masks[:, order]
     truth, predicted, which = [], [], []
     for first in range(0, len(windows), 4096):
         part, hidden = windows[first : first + 4096], masks[first : first + 4096]

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from app.core.model import (
     GRAPH_FILE,
     MANIFEST_FILE,
+    MODEL_NAME,
+    MODEL_VERSION,
     Accuracy,
     Manifest,
     MarkAccuracy,
@@ -59,8 +61,15 @@ def export(
     ExportRefused
         onnxruntime and torch differ by more than 1e-4 on real windows; nothing is left behind then.
     """
-    if training.marks != dataset.marks:
-        raise BadData(f"The checkpoint has the marks {', '.join(training.marks)}; the data set has others.")
+    if dataset.fingerprint != training.data:
+        raise BadData("The checkpoint was not made with this data set (other regions, bins or marks); name its own.")
+    if out.exists() and not (out / MANIFEST_FILE).is_file():
+        raise BadData(f"'{out}' exists and is no model; name a new folder, such as models/my-model.")
+    if not MODEL_NAME.fullmatch(out.name) or not MODEL_VERSION.fullmatch(version):
+        raise BadData(
+            f"'{out.name}' {version} cannot be a model's name and version; write small letters, digits, '.', '_' or"
+            " '-', and a version such as 1.0.0."
+        )
     network = SlidingAutoencoder(training.network).eval()
     partial = out.with_name(out.name + ".partial") / out.name
     shutil.rmtree(partial.parent, ignore_errors=True)
@@ -103,7 +112,8 @@ def export(
         (partial / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
         (partial / "README.md").write_text(model_card(manifest))
         check_agreement(network, Model(partial), dataset)
-        shutil.rmtree(out, ignore_errors=True)
+        if out.exists():
+            out.rename(partial.parent / "replaced")
         partial.rename(out)
     finally:
         shutil.rmtree(partial.parent, ignore_errors=True)

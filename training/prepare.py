@@ -11,14 +11,15 @@ import typer
 
 from app.core.assemblies import Assembly, get_assembly
 from app.core.bigwig.read import TrackFile, Tracks
-from app.core.regions import Region, parse_region
+from app.core.regions import Region, join_regions, parse_region
+from app.core.signal import runs
 from training.dataset import Dataset, Index, create_dataset, finish
 from training.errors import BadData
 from training.progress import console, progress
 from training.wig import WigTrack
 
 _NAME = re.compile(
-    r"(?:chr\w+_)?(?P<sample>[A-Za-z0-9]+)-(?P<mark>[A-Za-z0-9]+)\.(?:.*\.)?(?:bigwig|bw|wig\.gz)",
+    r"(?:chr\w+_)?(?P<sample>[A-Za-z0-9]+)-(?P<mark>[A-Za-z0-9]+(?:\.Z)?)\.(?:.*\.)?(?:bigwig|bw|wig\.gz)",
     re.IGNORECASE,
 )
 _PIECE_BP = 2_500_000
@@ -79,14 +80,14 @@ def prepare(
     advance
         Called after every pass over a track.
     """
-    order = list(marks) or list(dict.fromkeys(source.mark for source in sources))
+    order = list(dict.fromkeys(marks)) or list(dict.fromkeys(source.mark for source in sources))
     stretches = [region.snap(bin_size_bp, assembly.length(region.chrom)) for region in regions]
     if not stretches:
         for source in sources:
             with _open(source, assembly, bin_size_bp) as track:
                 stretches += _covered(track, bin_size_bp)
             advance()
-    kept = _join(stretches, assembly)
+    kept = join_regions(stretches, assembly, 0 if regions else _JOIN_BP)
     index = Index(
         assembly=assembly.name,
         bin_size_bp=bin_size_bp,
@@ -123,27 +124,12 @@ def _open(source: Source, assembly: Assembly, bin_size_bp: int) -> Tracks | WigT
 
 def _covered(track: Tracks | WigTrack, bin_size_bp: int) -> list[Region]:
     """Runs of bins with a value."""
-    runs = []
+    covered = []
     for piece in track.covered_regions(_piece_bp(bin_size_bp)):
-        present = track.read(piece).covered()
-        edges = np.flatnonzero(np.diff(present.astype(np.int8), prepend=0, append=0))
-        for first, last in edges.reshape(-1, 2):
-            start = piece.start + int(first) * bin_size_bp
-            runs.append(Region(piece.chrom, start, min(piece.start + int(last) * bin_size_bp, piece.end)))
-    return runs
-
-
-def _join(regions: Sequence[Region], assembly: Assembly) -> list[Region]:
-    """Regions in genome order; those that touch, or nearly, become one."""
-    order = list(assembly.chromosomes)
-    joined: list[Region] = []
-    for region in sorted(regions, key=lambda r: (order.index(r.chrom), r.start)):
-        last = joined[-1] if joined else None
-        if last and last.chrom == region.chrom and region.start - last.end <= _JOIN_BP:
-            joined[-1] = Region(last.chrom, last.start, max(last.end, region.end))
-        else:
-            joined.append(region)
-    return joined
+        for first, last in runs(track.read(piece).covered()):
+            start = piece.start + first * bin_size_bp
+            covered.append(Region(piece.chrom, start, min(piece.start + last * bin_size_bp, piece.end)))
+    return covered
 
 
 def command(

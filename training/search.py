@@ -1,12 +1,13 @@
 """The paper's hyper-parameter search: a grid, cross-validated over the training windows."""
 
 import csv
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -16,14 +17,14 @@ from numpy.typing import NDArray
 
 from app.core.scores import pearson
 from training.dataset import Dataset, check_samples, open_dataset
-from training.errors import BadData
+from training.errors import BadCheckpoint, BadData
 from training.progress import console, progress
 from training.train import Batch, Iterations, Preset, Recipe, Seed, Windows, chosen_recipe, fit, start, training_windows
 
 HIDDEN, L2 = (1000, 2000, 3000), (1e-3, 1e-2, 1e-1)
 """The paper's grid."""
 
-RESULT_FILE = "search.csv"
+RESULT_FILE, RUN_FILE = "search.csv", "search.json"
 _COLUMNS = ("hidden", "l2", "fold", "pearson", "seconds")
 
 
@@ -47,6 +48,7 @@ def search(
     Mean score of every (hidden, l2).
     """
     out.mkdir(parents=True, exist_ok=True)
+    _check_same_run(out / RUN_FILE, {"recipe": asdict(recipe), "samples": list(samples), "data": dataset.fingerprint})
     windows, masks = training_windows(dataset, samples, recipe)
     fold_of = np.random.default_rng(recipe.seed + 1).permutation(len(windows)) % folds
     path = out / RESULT_FILE
@@ -87,11 +89,23 @@ def _score(
     return pearson(truth[wanted], predicted[wanted]) or 0.0
 
 
+def _check_same_run(path: Path, run: dict[str, Any]) -> None:
+    """Note what a search is made of, or refuse to go on with another's rows; hidden units and L2 are in the rows."""
+    for searched in ("hidden", "l2"):
+        run["recipe"].pop(searched)
+    if path.exists() and json.loads(path.read_text()) != run:
+        raise BadCheckpoint(
+            f"'{path.parent}' holds another search (other data, samples or recipe); choose a new folder."
+        )
+    path.write_text(json.dumps(run, indent=2) + "\n")
+
+
 def _read(path: Path) -> list[dict[str, str]]:
+    """The whole rows; one that was cut off while it was written is left out."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    lines = path.read_text().splitlines(keepends=True)
+    return [row for row in csv.DictReader(line for line in lines if line.endswith("\n")) if None not in row.values()]
 
 
 def _append(path: Path, row: dict[str, str]) -> None:

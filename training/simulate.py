@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.core.assemblies import Assembly, get_assembly
 from app.core.bigwig.write import BigWigWriter
 from app.core.errors import BadRegion, DuplicateMark, UnknownMark, WriteFailed
-from app.core.regions import Region, parse_region
+from app.core.regions import Region, join_regions, parse_region
 from app.core.signal import Signal
 from training.chromatin import (
     BIN_BP,
@@ -197,16 +197,7 @@ def write_sample(
 
 def merge(regions: Sequence[Region], assembly: Assembly, bin_size_bp: int) -> list[Region]:
     """Regions on bin borders, in the assembly's order; those that overlap or touch become one."""
-    order = list(assembly.chromosomes)
-    snapped = [region.snap(bin_size_bp, assembly.length(region.chrom)) for region in regions]
-    merged: list[Region] = []
-    for region in sorted(snapped, key=lambda r: (order.index(r.chrom), r.start)):
-        last = merged[-1] if merged else None
-        if last and last.chrom == region.chrom and region.start <= last.end:
-            merged[-1] = Region(last.chrom, last.start, max(last.end, region.end))
-        else:
-            merged.append(region)
-    return merged
+    return join_regions((region.snap(bin_size_bp, assembly.length(region.chrom)) for region in regions), assembly)
 
 
 def _wanted_regions(region: Sequence[str], genome: bool, assembly: Assembly) -> list[Region]:

@@ -63,6 +63,7 @@ class Training:
     recipe: Recipe
     marks: tuple[str, ...]
     samples: tuple[str, ...]
+    data: str
     iteration: int
     seconds: float
     optimiser: torch.optim.Adam
@@ -93,7 +94,7 @@ def start(dataset: Dataset, samples: Sequence[str], recipe: Recipe) -> Training:
     torch.manual_seed(recipe.seed)
     network = PaperAutoencoder(len(dataset.marks), recipe.window, recipe.hidden)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    return Training(network, recipe, dataset.marks, tuple(samples), 0, 0.0, optimiser)
+    return Training(network, recipe, dataset.marks, tuple(samples), dataset.fingerprint, 0, 0.0, optimiser)
 
 
 def training_windows(
@@ -102,6 +103,8 @@ def training_windows(
     """The windows (count, marks, window) and masks (count, marks) that the recipe's seed draws."""
     rng = np.random.default_rng(recipe.seed)
     windows = draw_windows(dataset, samples, recipe.window, recipe.windows, rng)
+    if np.isnan(windows).all():
+        raise BadData(f"None of the samples {', '.join(samples)} has a value in the data set.")
     return windows, draw_masks(recipe.windows, len(dataset.marks), recipe.mask_probability, rng)
 
 
@@ -138,6 +141,7 @@ def save(training: Training, path: Path) -> None:
         "recipe": asdict(training.recipe),
         "marks": list(training.marks),
         "samples": list(training.samples),
+        "data": training.data,
         "iteration": training.iteration,
         "seconds": training.seconds,
         "network": training.network.state_dict(),
@@ -161,7 +165,7 @@ def load(path: Path) -> Training:
     except Exception:
         raise BadCheckpoint(f"'{path}' is no checkpoint of this trainer; train again.") from None
     marks, samples = tuple(state["marks"]), tuple(state["samples"])
-    return Training(network, recipe, marks, samples, state["iteration"], state["seconds"], optimiser)
+    return Training(network, recipe, marks, samples, state["data"], state["iteration"], state["seconds"], optimiser)
 
 
 def train(dataset: Dataset, samples: Sequence[str], recipe: Recipe, out: Path, save_every: int = 25) -> Training:
@@ -174,8 +178,8 @@ def train(dataset: Dataset, samples: Sequence[str], recipe: Recipe, out: Path, s
     """
     path = out / CHECKPOINT_FILE
     training = load(path) if path.exists() else start(dataset, samples, recipe)
-    if (training.recipe, training.marks, training.samples) != (recipe, dataset.marks, tuple(samples)):
-        raise BadCheckpoint(f"'{out}' holds another run (other samples, marks or parameters); choose a new folder.")
+    if (training.recipe, training.data, training.samples) != (recipe, dataset.fingerprint, tuple(samples)):
+        raise BadCheckpoint(f"'{out}' holds another run (other data, samples or parameters); choose a new folder.")
     windows, masks = training_windows(dataset, samples, recipe)
     out.mkdir(parents=True, exist_ok=True)
     with (

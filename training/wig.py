@@ -43,6 +43,8 @@ class WigTrack:
             name = assembly.find(chrom)
             if name is None:
                 continue
+            if step < 1 or start < 0 or not np.isfinite(values).all():
+                raise BadData(f"'{path.name}' has a section with a bad start, step or value; fetch it again.")
             if bin_size_bp % step or start % step:
                 raise BadData(
                     f"'{path.name}' has steps of {step} bp from {start + 1}, which do not fill"

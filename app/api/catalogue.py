@@ -35,8 +35,11 @@ def load_catalogue(settings: Settings) -> Catalogue:
         raise BadModel(
             f"The folder of models, '{settings.models.name}', holds none; set EPIFILL_MODELS to one that does."
         )
-    default = settings.default_model if settings.default_model in models else next(iter(models))
-    return Catalogue(models, default)
+    if settings.default_model not in models:
+        raise BadModel(
+            f"The default model '{settings.default_model}' is not among {', '.join(models)}; set EPIFILL_DEFAULT_MODEL."
+        )
+    return Catalogue(models, settings.default_model)
 
 
 async def _catalogue(request: Request) -> Catalogue:

@@ -1,6 +1,8 @@
 """Core errors as RFC 9457 problem documents: the one table, and the handlers that use it."""
 
+import errno
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app.core import errors
+from app.store.files import DISK_FULL
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -33,6 +36,15 @@ PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.NothingToImpute: (422, "nothing-to-impute", "There is nothing to impute"),
     errors.NoOverlap: (422, "no-overlap", "The tracks do not cover the region"),
     errors.UnknownModel: (404, "unknown-model", "The model is not installed"),
+    errors.BadName: (422, "bad-name", "The name cannot be used"),
+    errors.UnknownSample: (404, "unknown-sample", "There is no such sample"),
+    errors.UnknownTrack: (404, "unknown-track", "There is no such track"),
+    errors.TrackNotReady: (409, "track-not-ready", "The track is not ready"),
+    errors.ChecksumMismatch: (422, "checksum-mismatch", "The bytes are not those that were sent"),
+    errors.LimitReached: (413, "limit-reached", "A limit is reached"),
+    errors.Busy: (429, "busy", "The service is busy"),
+    errors.KeyRefused: (401, "key-refused", "A valid API key is needed"),
+    errors.DiskFull: (507, "disk-full", "The disk is full"),
     errors.WriteFailed: (507, "write-failed", "The result could not be written"),
 }
 
@@ -62,9 +74,21 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def problem_of(error: errors.EpifillError) -> Problem:
+    """The problem document of a core error."""
+    status, kind, title = PROBLEMS[type(error)]
+    return Problem(
+        type=f"urn:epifill:problem:{kind}", title=title, status=status, detail=str(error), subject=error.subject
+    )
+
+
+def _document(problem: Problem, headers: Mapping[str, str]) -> Response:
+    return ProblemResponse(orjson.dumps(problem.model_dump(exclude_none=True)), problem.status, headers)
+
+
 def _answer(status: int, kind: str, title: str, detail: str, subject: str | None = None, **headers: str) -> Response:
     problem = Problem(type=f"urn:epifill:problem:{kind}", title=title, status=status, detail=detail, subject=subject)
-    return ProblemResponse(orjson.dumps(problem.model_dump(exclude_none=True)), status, headers)
+    return _document(problem, headers)
 
 
 def too_large_detail(max_bytes: int) -> str:
@@ -82,8 +106,9 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(errors.EpifillError)
     def known(_: Request, error: errors.EpifillError) -> Response:
-        status, kind, title = PROBLEMS[type(error)]
-        return _answer(status, kind, title, str(error), error.subject)
+        headers = {429: {"Retry-After": "10"}, 401: {"WWW-Authenticate": "Bearer"}}
+        document = problem_of(error)
+        return _document(document, headers.get(document.status, {}))
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -96,6 +121,8 @@ def install_handlers(app: FastAPI) -> None:
     def http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 413:
             return _answer(413, "content-too-large", "Content Too Large", str(error.detail))
+        if error.status_code == 408:
+            return _answer(408, "too-slow", "The request came too slowly", str(error.detail), Connection="close")
         phrase = HTTPStatus(error.status_code).phrase
         details = {
             404: f"There is nothing at {request.url.path}; see /docs for what there is.",
@@ -104,6 +131,12 @@ def install_handlers(app: FastAPI) -> None:
         detail = details.get(error.status_code, str(error.detail))
         kind = phrase.lower().replace(" ", "-")
         return _answer(error.status_code, kind, phrase, detail, **dict(error.headers or {}))
+
+    @app.exception_handler(OSError)
+    def disk(request: Request, error: OSError) -> Response:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return known(request, errors.DiskFull(DISK_FULL))
+        return unknown(request, error)
 
     @app.exception_handler(Exception)
     def unknown(request: Request, error: Exception) -> Response:

@@ -1,41 +1,30 @@
 """POST /v1/impute: bigWig tracks in, imputed tracks out, in one request."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Annotated
 
-import numpy as np
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
+from app.api.access import Owner
+from app.api.answers import answer, around_region, asked_region, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
-from app.api.formats import Format, respond
+from app.api.formats import ANSWERS, Format
 from app.api.schemas import RegionAnswer
-from app.core.bigwig.read import TrackFile, Tracks
-from app.core.errors import AmbiguousMark, BadRegion, RegionTooLarge, WriteFailed
-from app.core.impute import impute
+from app.api.uploads import incoming, pieces_of, receive
+from app.core.binned import BinnedTracks
+from app.core.errors import AmbiguousMark
 from app.core.marks import mark_of_file, plan
 from app.core.model import Model
-from app.core.regions import Region, parse_region
+from app.store.ingest import Limits, take_in
 
 router = APIRouter(prefix="/v1", tags=["impute"])
 
-_PIECE_BINS = 4096
-"""Grid on which the ends of what the tracks cover are looked for."""
-
 _NONE: list[str] = []
-
-_ANSWERS: dict[str, Any] = {
-    "application/json": {},
-    "text/plain": {"schema": {"type": "string"}, "example": "chr21\t33750000\t33750025\t0.31\n"},
-    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    "application/zip": {"schema": {"type": "string", "format": "binary"}},
-}
 
 
 @router.post(
@@ -44,11 +33,13 @@ _ANSWERS: dict[str, Any] = {
     response_model=RegionAnswer,
     response_class=Response,
     responses={
-        200: {"description": "The imputed tracks", "content": _ANSWERS},
-        **problem_responses(404, 413, 422, 507),
+        200: {"description": "The imputed tracks", "content": ANSWERS},
+        **problem_responses(401, 404, 408, 413, 422, 429, 507),
     },
 )
-def impute_tracks(
+async def impute_tracks(
+    request: Request,
+    _: Owner,
     models: Models,
     settings: CurrentSettings,
     tracks: Annotated[
@@ -86,21 +77,23 @@ def impute_tracks(
     for every format in the header `Epifill-Result`.
     """
     chosen = models.get(model)
-    names = _marks(tracks, _several(marks), chosen)
-    settled = plan(chosen, names, _several(mask), _several(targets))
-    with (
-        _on_disk(tracks, names) as files,
-        Tracks(files, chosen.assembly, chosen.manifest.bin_size_bp) as opened,
-    ):
-        wanted = _region(region, opened, chosen, settings.max_region_bins)
-        imputation = impute(opened.read, chosen, settled, wanted)
-        covered = imputation.trim()
-        return respond(chosen, settled, imputation if region else covered, format)
-
-
-def _several(values: Sequence[str]) -> list[str]:
-    """A list field of a form; a browser may send `a,b` for two values, and an empty string for none."""
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+    names = _marks(tracks, several(marks), chosen)
+    settled = plan(chosen, names, several(mask), several(targets))
+    wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
+    limits = Limits(memory_bytes=settings.ingest_memory_bytes)
+    with ExitStack() as stack:
+        folders = {}
+        for track, mark in zip(tracks, names, strict=True):
+            folder = folders[mark] = stack.enter_context(incoming(request.app.state.data))
+            await receive(pieces_of(track), folder)
+            around = wanted and around_region(wanted, chosen)
+            size = chosen.manifest.bin_size_bp
+            async with request.app.state.ingests:
+                await take_in(folder, track.filename or mark, chosen.assembly.name, size, limits, around)
+        async with turn(request):
+            return await run_in_threadpool(
+                answer, BinnedTracks(folders), chosen, settled, wanted, settings.max_region_bins, format
+            )
 
 
 def _marks(tracks: Sequence[UploadFile], marks: Sequence[str], model: Model) -> list[str]:
@@ -112,48 +105,3 @@ def _marks(tracks: Sequence[UploadFile], marks: Sequence[str], model: Model) -> 
             f"There are {len(tracks)} files but {len(marks)} marks; give one mark per file, in their order, or none."
         )
     return list(marks)
-
-
-@contextmanager
-def _on_disk(tracks: Sequence[UploadFile], marks: Sequence[str]) -> Iterator[dict[str, TrackFile]]:
-    """The uploaded files in a temporary folder, under names of our own, by mark."""
-    with tempfile.TemporaryDirectory(prefix="epifill-") as folder:
-        files = {}
-        for number, (track, mark) in enumerate(zip(tracks, marks, strict=True)):
-            path = Path(folder, f"{number}.bigWig")
-            try:
-                with path.open("wb") as file:
-                    shutil.copyfileobj(track.file, file, 1 << 20)
-            except OSError as error:
-                raise WriteFailed(f"The upload could not be stored ({error.strerror}); try again later.") from None
-            files[mark] = TrackFile(path, track.filename or mark)
-        yield files
-
-
-def _region(text: str, tracks: Tracks, model: Model, max_bins: int) -> Region:
-    """The region that was asked for, in whole bins, or else all that the tracks cover."""
-    size, assembly = model.manifest.bin_size_bp, model.assembly
-    region = parse_region(text, assembly) if text else _covered_region(tracks, size)
-    region = region.snap(size, assembly.length(region.chrom))
-    if region.n_bins(size) > max_bins:
-        raise RegionTooLarge(
-            f"{region} has {region.n_bins(size):,} bins of {size} bp, but one answer holds at most {max_bins:,};"
-            " ask for it in parts, or use `epifill impute` on the command line, which has no limit.",
-            str(region),
-        )
-    return region
-
-
-def _covered_region(tracks: Tracks, bin_size_bp: int) -> Region:
-    """From the first covered bin to the last; raises BadRegion if they lie on several chromosomes."""
-    pieces = list(tracks.covered_regions(_PIECE_BINS * bin_size_bp))
-    chromosomes = list(dict.fromkeys(piece.chrom for piece in pieces))
-    if len(chromosomes) != 1:
-        raise BadRegion(
-            f"The tracks cover {len(chromosomes)} chromosomes; name one region, such as {chromosomes[0]},"
-            " or use `epifill impute` on the command line, which takes them all."
-        )
-    first, last = (np.flatnonzero(tracks.read(piece).covered()) for piece in (pieces[0], pieces[-1]))
-    start = pieces[0].start + int(first[0]) * bin_size_bp if len(first) else pieces[0].start
-    end = pieces[-1].start + (int(last[-1]) + 1) * bin_size_bp if len(last) else pieces[-1].end
-    return Region(chromosomes[0], start, min(end, pieces[-1].end))

@@ -1,11 +1,13 @@
 """What the API answers."""
 
-from typing import Self
+from datetime import datetime
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.model import Accuracy, Model, Provenance
 from app.core.scores import Score
+from app.store.tables import Sample, Track
 
 
 class ModelSummary(BaseModel):
@@ -89,6 +91,76 @@ class RegionAnswer(Summary):
     """The imputed tracks over one region."""
 
     tracks: list[ImputedTrack]
+
+
+class NewSample(BaseModel):
+    """A sample to create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        examples=["liver, donor 3"],
+        description="For people",
+    )
+    assembly: str | None = Field(
+        default=None, max_length=40, examples=["hg19"], description="Default: the first track's, by its chromosomes"
+    )
+
+
+class TrackAnswer(BaseModel):
+    """A track of a sample."""
+
+    id: str
+    mark: str = Field(examples=["H3K4me3"])
+    status: Literal["checking", "ready", "refused"]
+    file_name: str
+    sha256: str = Field(description="Of the file as it came")
+    bytes: int
+    assembly: str | None
+    quality: dict[str, Any] | None = Field(
+        description="Covered bins and their share of the assembly, minimum, maximum, mean, share of negative values,"
+        " quantiles; -log10 p-value"
+    )
+    warnings: list[str] = Field(description="What looks odd, and what it does to a result")
+    problem: dict[str, Any] | None = Field(description="Why the last upload was refused")
+    created: datetime
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, track: Track) -> Self:
+        """A stored track, for JSON."""
+        own = f"/v1/samples/{track.sample_id}/tracks/{track.mark}"
+        links = {"self": own, "file": f"{own}.bigWig"}
+        return cls(**track.model_dump(exclude={"sample_id"}), links=links)
+
+
+class SampleAnswer(BaseModel):
+    """A sample and its tracks."""
+
+    id: str
+    name: str
+    assembly: str | None
+    created: datetime
+    tracks: list[TrackAnswer]
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, sample: Sample, tracks: list[Track]) -> Self:
+        """A stored sample, for JSON."""
+        own = f"/v1/samples/{sample.id}"
+        links = {"self": own, "tracks": f"{own}/tracks", "region": f"{own}/region"}
+        shown = [TrackAnswer.of(track) for track in tracks]
+        return cls(**sample.model_dump(exclude={"owner"}), tracks=shown, links=links)
+
+
+class SamplePage(BaseModel):
+    """Some of your samples."""
+
+    samples: list[SampleAnswer]
+    next: str | None = Field(description="Give it as `after` to get the following ones; null at the end")
 
 
 class Health(BaseModel):

@@ -86,3 +86,39 @@ class BadModel(EpifillError):
 
 class WriteFailed(EpifillError):
     """A result that could not be written, or did not read back as written."""
+
+
+class BadName(EpifillError):
+    """A name that cannot be used."""
+
+
+class UnknownSample(EpifillError):
+    """A sample that is not there, or is somebody else's."""
+
+
+class UnknownTrack(EpifillError):
+    """A track that the sample does not have."""
+
+
+class TrackNotReady(EpifillError):
+    """A track that is still being checked, or was refused."""
+
+
+class ChecksumMismatch(EpifillError):
+    """Bytes that arrived other than they were sent."""
+
+
+class LimitReached(EpifillError):
+    """More than one owner may have."""
+
+
+class Busy(EpifillError):
+    """More work at once than the service takes."""
+
+
+class DiskFull(EpifillError):
+    """No room to store what was sent."""
+
+
+class KeyRefused(EpifillError):
+    """No API key, or one that does not open anything."""

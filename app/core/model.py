@@ -1,6 +1,7 @@
 """The model contract: an ONNX graph and its model.json, checked when loaded. The only importer of onnxruntime."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,8 @@ from app.core.errors import BadModel, UnknownModel
 
 GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "model.json"
+MODEL_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+MODEL_VERSION = re.compile(r"^\d+\.\d+\.\d+$")
 _TENSOR = "tensor(float)"
 
 
@@ -73,8 +76,8 @@ class Manifest(_Strict):
     """
 
     schema_version: Literal[1]
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
-    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    name: str = Field(pattern=MODEL_NAME.pattern)
+    version: str = Field(pattern=MODEL_VERSION.pattern)
     description: str
     marks: list[str] = Field(min_length=2)
     assembly: str

@@ -1,7 +1,7 @@
 """Regions of a genome, 0-based and half-open everywhere, and their bins."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.core.assemblies import Assembly
@@ -47,6 +47,19 @@ class Region:
         """The region cut into pieces of `bp` bases; the last may be shorter."""
         for start in range(self.start, self.end, bp):
             yield Region(self.chrom, start, min(start + bp, self.end))
+
+
+def join_regions(regions: Iterable[Region], assembly: Assembly, gap_bp: int = 0) -> list[Region]:
+    """Regions in the assembly's order; those that overlap, touch, or lie at most `gap_bp` apart become one."""
+    order = list(assembly.chromosomes)
+    joined: list[Region] = []
+    for region in sorted(regions, key=lambda r: (order.index(r.chrom), r.start)):
+        last = joined[-1] if joined else None
+        if last and last.chrom == region.chrom and region.start - last.end <= gap_bp:
+            joined[-1] = Region(last.chrom, last.start, max(last.end, region.end))
+        else:
+            joined.append(region)
+    return joined
 
 
 def parse_region(text: str, assembly: Assembly) -> Region:

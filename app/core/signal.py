@@ -66,3 +66,9 @@ class Signal:
     def covered(self) -> NDArray[np.bool_]:
         """Which bins have a value of at least one mark, bool (bins,)."""
         return np.asarray(~np.isnan(self.values).all(axis=0))
+
+
+def runs(present: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and one-past-last index of every run of True."""
+    edges = np.flatnonzero(np.diff(present.astype(np.int8), prepend=0, append=0))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]

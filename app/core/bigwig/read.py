@@ -15,6 +15,9 @@ from app.core.errors import BadTrackValues, NotABigWig
 from app.core.regions import Region
 from app.core.signal import Signal
 
+LARGEST = 1_000_000
+"""Largest value that is taken for a -log10 p-value; real ones stay below some thousands."""
+
 _PIECE_BP = 2_500_000  # bases per read: 10 MB, and pyBigWig holds the interpreter's lock no longer than that
 
 
@@ -120,8 +123,8 @@ class _Track:
     def __init__(self, file: TrackFile, assembly: Assembly) -> None:
         self._name = file.name
         summary = check_bigwig(file.path, file.name)
-        if summary and not np.isfinite([summary.minimum, summary.maximum]).all():
-            raise self._infinite("some place")
+        if summary and not max(abs(summary.minimum), abs(summary.maximum)) <= LARGEST:
+            raise self._absurd("some place")
         try:
             self._bigwig = pyBigWig.open(str(file.path.absolute()))
             chromosomes = self._bigwig.chroms()
@@ -132,9 +135,11 @@ class _Track:
     def _damaged(self) -> NotABigWig:
         return NotABigWig(f"'{self._name}' is damaged and cannot be read; make or transfer it again.", self._name)
 
-    def _infinite(self, where: str) -> BadTrackValues:
+    def _absurd(self, where: str) -> BadTrackValues:
         return BadTrackValues(
-            f"'{self._name}' holds infinite values in {where}; replace them by a finite -log10 p-value.", self._name
+            f"'{self._name}' holds infinite values, or some beyond {LARGEST:,}, in {where};"
+            " replace them by a -log10 p-value.",
+            self._name,
         )
 
     def close(self) -> None:
@@ -163,8 +168,8 @@ class _Track:
             except RuntimeError:
                 raise self._damaged() from None
             means = _bin_means(bases, bin_size_bp)
-            if np.isinf(means).any():
-                raise self._infinite(str(piece))
+            if (np.abs(means) > LARGEST).any():  # NaN compares false
+                raise self._absurd(str(piece))
             bins[first : first + len(means)] = means
             first += len(means)
         return bins

@@ -4,14 +4,14 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.bigwig.source import Source
 from app.core.errors import EmptyTrack, NotABigWig
 
 # Kent et al. 2010, Bioinformatics 26:2204, supplement: magic, version, zoom levels, offsets of chromosome tree, data
 # and index, two field counts, offsets of autoSql and total summary, buffer size, extension offset.
-_HEADER = "IHHQQQHHQQIQ"
-_SUMMARY = "Qdddd"
+_HEADER = struct.Struct("<IHHQQQHHQQIQ")
+_SUMMARY = struct.Struct("<Qdddd")
 _BIGWIG, _BIGBED = 0x888FFC26, 0x8789F2EB
-_HEADER_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,62 @@ class Summary:
     minimum: float
     maximum: float
     total: float
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first 64 bytes: where the parts of the file begin, and the summary, None if old writers left it out."""
+
+    version: int
+    zoom_levels: int
+    chromosomes_at: int
+    data_at: int
+    index_at: int
+    buffer_bytes: int
+    """Most bytes that a block has when it is inflated; 0 if blocks are not compressed."""
+    summary: Summary | None
+
+    BYTES = _HEADER.size
+    CLOSING = _BIGWIG.to_bytes(4, "little")
+    """The last bytes of a complete file."""
+
+
+def read_header(source: Source) -> Header:
+    """Read the header of a bigWig.
+
+    Raises
+    ------
+    EmptyTrack
+        The file has no bytes, or was closed before a value was written.
+    NotABigWig
+        It is something else, cut off, or in a byte order or version that cannot be read.
+    """
+    name, size = source.name, source.size
+    if not size:
+        raise EmptyTrack(f"'{name}' is empty (0 bytes); give a bigWig file.", name)
+    head = source.read(0, min(size, _HEADER.size), "header")
+    if head[:4] == _BIGWIG.to_bytes(4, "big"):
+        raise NotABigWig(
+            f"'{name}' is a bigWig in big-endian byte order, which cannot be read;"
+            " convert it with bigWigToBedGraph and bedGraphToBigWig.",
+            name,
+        )
+    if head[:4] != Header.CLOSING:
+        raise NotABigWig(f"'{name}' is not a bigWig file but {_looks_like(head)}; give a bigWig file.", name)
+    if len(head) < _HEADER.size:
+        raise NotABigWig(f"'{name}' is cut off after {size} bytes; make or transfer it again.", name)
+    _, version, zoom_levels, *parts, _, _, _, summary_at, buffer_bytes, _ = _HEADER.unpack(head)
+    if version not in (1, 2, 3, 4):
+        raise NotABigWig(f"'{name}' says it is bigWig version {version}; versions 1 to 4 can be read.", name)
+    summary = None
+    if summary_at:
+        summary = Summary(*_SUMMARY.unpack(source.read(summary_at, _SUMMARY.size, "header"))[:4])
+    chromosomes_at, data_at, index_at = parts
+    if summary and not summary.covered_bases and not index_at:
+        raise no_values(name)  # a writer that was closed without a value leaves no index
+    if max(parts) > size or min(parts) < _HEADER.size or 0 < summary_at < _HEADER.size:
+        raise source.damaged(f"its header points past its {size:,} bytes")
+    return Header(version, zoom_levels, chromosomes_at, data_at, index_at, buffer_bytes, summary)
 
 
 def check_bigwig(path: Path, name: str) -> Summary | None:
@@ -45,36 +101,16 @@ def check_bigwig(path: Path, name: str) -> Summary | None:
     NotABigWig
         It is something else, or cut off.
     """
-    size = path.stat().st_size
-    if not size:
-        raise EmptyTrack(f"'{name}' is empty (0 bytes); give a bigWig file.", name)
     with path.open("rb") as file:
-        head = file.read(_HEADER_BYTES)
-        for order in "<>":
-            if len(head) >= 4 and struct.unpack_from(f"{order}I", head)[0] == _BIGWIG:
-                break
-        else:
-            raise NotABigWig(f"'{name}' is not a bigWig file but {_looks_like(head)}; give a bigWig file.", name)
-        if len(head) < _HEADER_BYTES:
-            raise NotABigWig(f"'{name}' is cut off after {size} bytes; make or transfer it again.", name)
-        _, version, _, *offsets, _, _, _, summary_at, _, _ = struct.unpack(f"{order}{_HEADER}", head)
-        if version not in (1, 2, 3, 4):
-            raise NotABigWig(f"'{name}' says it is bigWig version {version}; versions 1 to 4 can be read.", name)
-        summary_bytes = struct.calcsize(f"{order}{_SUMMARY}")
-        past_end = any(offset > size for offset in offsets) or summary_at > size - summary_bytes
-        summary = None
-        if summary_at and not past_end:
-            file.seek(summary_at)
-            summary = Summary(*struct.unpack(f"{order}{_SUMMARY}", file.read(summary_bytes))[:4])
-            if not summary.covered_bases:
-                raise EmptyTrack(f"'{name}' holds no values; give a track with data.", name)
-        if past_end or min(offsets) < _HEADER_BYTES:
-            raise NotABigWig(
-                f"'{name}' is cut off or damaged: its header points past its {size:,} bytes;"
-                " make or transfer it again.",
-                name,
-            )
-        return summary
+        summary = read_header(Source(file, name)).summary
+    if summary and not summary.covered_bases:
+        raise no_values(name)
+    return summary
+
+
+def no_values(name: str) -> EmptyTrack:
+    """The error to raise for a track without values."""
+    return EmptyTrack(f"'{name}' holds no values; give a track with data.", name)
 
 
 def _looks_like(head: bytes) -> str:

@@ -12,6 +12,7 @@ from app.core.assemblies import Assembly
 from app.core.bigwig.validate import check_bigwig
 from app.core.errors import EmptyTrack, NotABigWig, WriteFailed
 from app.core.regions import Region
+from app.core.signal import runs
 
 _ENTRIES_AT_ONCE = 1_000_000
 
@@ -37,7 +38,7 @@ class BigWigWriter:
         self._assembly = assembly
         self._bin_size_bp = bin_size_bp
         self._covered_bp = 0
-        self._sum = 0.0
+        self._sum = self._absolute_sum = 0.0
         try:
             self._partial.touch()
             self._bigwig = pyBigWig.open(str(self._partial.absolute()), "w")
@@ -72,7 +73,7 @@ class BigWigWriter:
         size = self._bin_size_bp
         starts = region.start + size * np.arange(len(values))
         whole = len(values) - int(starts[-1] + size > length)
-        for first, last in _runs(~np.isnan(values[:whole])):
+        for first, last in runs(~np.isnan(values[:whole])):
             for left in range(first, last, _ENTRIES_AT_ONCE):
                 right = min(left + _ENTRIES_AT_ONCE, last)
                 self._bigwig.addEntries(
@@ -87,7 +88,9 @@ class BigWigWriter:
         present = ~np.isnan(values)
         widths = np.minimum(self._bin_size_bp, length - starts)[present]
         self._covered_bp += int(widths.sum())
-        self._sum += float(widths @ values[present].astype(np.float64))
+        exact = values[present].astype(np.float64)
+        self._sum += float(widths @ exact)
+        self._absolute_sum += float(widths @ np.abs(exact))
 
     def _publish(self) -> None:
         """Close the file, compare what it says with what was added, and give it its name."""
@@ -97,7 +100,7 @@ class BigWigWriter:
             written = check_bigwig(self._partial, self._path.name)
         except (EmptyTrack, NotABigWig):
             raise failed from None
-        tolerance = 1e-6 * abs(self._sum)  # zoom levels are summed in another order
+        tolerance = 1e-6 * self._absolute_sum  # summed in another order, values may cancel
         if (
             written is None
             or written.covered_bases != self._covered_bp
@@ -107,9 +110,3 @@ class BigWigWriter:
         with self._partial.open("rb") as file:
             os.fsync(file.fileno())
         self._partial.replace(self._path)
-
-
-def _runs(present: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and one-past-last index of every run of True."""
-    edges = np.flatnonzero(np.diff(present.astype(np.int8), prepend=0, append=0))
-    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]

@@ -1,0 +1,83 @@
+"""From tracks and a region to an answer: what both ways of asking share."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import Request, Response
+
+from app.api.formats import Format, respond
+from app.core.binned import BinnedTracks
+from app.core.errors import BadRegion, Busy, NoOverlap, RegionTooLarge
+from app.core.impute import impute
+from app.core.marks import Plan
+from app.core.model import Model
+from app.core.regions import Region, parse_region
+
+
+def several(values: Sequence[str]) -> list[str]:
+    """A list field; a browser may send `a,b` for two values, and an empty string for none."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+@asynccontextmanager
+async def turn(request: Request) -> AsyncIterator[None]:
+    """One of the imputations that may run at once; raises Busy where none is free."""
+    gate = request.app.state.imputations
+    if gate.locked():
+        raise Busy("The service imputes as much at once as it can; try again in some seconds.")
+    async with gate:
+        yield
+
+
+def asked_region(text: str, model: Model, max_bins: int) -> Region:
+    """Read a region, in whole bins; raises BadRegion or RegionTooLarge."""
+    region = parse_region(text, model.assembly)
+    return check_size(region.snap(model.manifest.bin_size_bp, model.assembly.length(region.chrom)), model, max_bins)
+
+
+def check_size(region: Region, model: Model, max_bins: int) -> Region:
+    """The region itself; raises RegionTooLarge."""
+    size = model.manifest.bin_size_bp
+    if region.n_bins(size) > max_bins:
+        raise RegionTooLarge(
+            f"{region} has {region.n_bins(size):,} bins of {size} bp, but one answer holds at most {max_bins:,};"
+            " ask for it in parts, or use `epifill impute` on the command line, which has no limit.",
+            str(region),
+        )
+    return region
+
+
+def around_region(region: Region, model: Model) -> Region:
+    """What an imputation of the region looks at."""
+    reach = max(model.manifest.halo_bins, model.manifest.min_bins) * model.manifest.bin_size_bp
+    return region.extend(reach, model.assembly.length(region.chrom))
+
+
+def answer(
+    tracks: BinnedTracks, model: Model, plan: Plan, region: Region | None, max_bins: int, format: Format
+) -> Response:
+    """Impute over a region, or over all that the tracks cover, and write the answer.
+
+    Raises
+    ------
+    BadRegion
+        No region was asked for, and the tracks cover several chromosomes.
+    NoOverlap, RegionTooLarge, RegionTooShort
+    """
+    wanted = region or check_size(_covered_region(tracks), model, max_bins)
+    imputation = impute(tracks.read, model, plan, wanted)
+    covered = imputation.trim()
+    return respond(model, plan, imputation if region else covered, format)
+
+
+def _covered_region(tracks: BinnedTracks) -> Region:
+    """From the first covered bin to the last."""
+    spans = list(tracks.covered_spans().values())
+    if not spans:
+        raise NoOverlap("The tracks have no value on any chromosome of the model's assembly.")
+    if len(spans) > 1:
+        raise BadRegion(
+            f"The tracks cover {len(spans)} chromosomes; name one region, such as {spans[0].chrom},"
+            " or use `epifill impute` on the command line, which takes them all."
+        )
+    return spans[0]

@@ -1,0 +1,78 @@
+"""GET /v1/samples/{sample}/region: impute a region of a stored sample now."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from app.api.access import Owner, Stored
+from app.api.answers import answer, asked_region, several, turn
+from app.api.catalogue import CurrentSettings, Models
+from app.api.errors import problem_responses
+from app.api.formats import ANSWERS, Format
+from app.api.schemas import RegionAnswer
+from app.api.tracks import BIN_SIZE_BP
+from app.core.binned import BinnedTracks
+from app.core.errors import AssemblyMismatch, NothingObserved, UnknownModel
+from app.core.marks import plan
+from app.core.model import Model
+
+router = APIRouter(prefix="/v1/samples/{sample}", tags=["samples"])
+
+_NONE: list[str] = []
+
+
+@router.get(
+    "/region",
+    summary="Impute a region of a sample",
+    response_model=RegionAnswer,
+    response_class=Response,
+    responses={
+        200: {"description": "The imputed tracks", "content": ANSWERS},
+        **problem_responses(401, 404, 413, 422, 429),
+    },
+)
+async def impute_region(
+    sample: str,
+    request: Request,
+    owner: Owner,
+    stored: Stored,
+    models: Models,
+    settings: CurrentSettings,
+    region: Annotated[
+        str, Query(description="chr21:33,750,000-33,800,000 (0-based, half-open). Default: all that the tracks cover")
+    ] = "",
+    mask: Annotated[list[str], Query(description="Marks to hide; they are imputed and scored")] = _NONE,
+    targets: Annotated[list[str], Query(description="Marks to impute. Default: those missing or masked")] = _NONE,
+    model: Annotated[str, Query(description="Name of a model. Default: the service's default model")] = "",
+    format: Annotated[Format, Query(description="How the answer is written")] = Format.json,
+) -> Response:
+    """Impute missing or masked marks from the sample's tracks that are ready."""
+    chosen = models.get(model)
+    found, tracks = await run_in_threadpool(stored.get, owner, sample)
+    folders = {mark: path for mark, path in stored.binned(tracks).items() if mark in chosen.marks}
+    if not folders:
+        raise NothingObserved(f"The sample has no track that is ready and that {chosen.name} knows; upload one first.")
+    _check_fit(chosen, found.assembly)
+    settled = plan(chosen, list(folders), several(mask), several(targets))
+    wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
+    async with turn(request):
+        return await run_in_threadpool(
+            answer, BinnedTracks(folders), chosen, settled, wanted, settings.max_region_bins, format
+        )
+
+
+def _check_fit(model: Model, assembly: str | None) -> None:
+    if model.manifest.bin_size_bp != BIN_SIZE_BP:
+        raise UnknownModel(
+            f"{model.name} works on {model.manifest.bin_size_bp}-bp bins, but stored samples have {BIN_SIZE_BP}-bp"
+            " bins; use POST /v1/impute with it.",
+            model.name,
+        )
+    if assembly != model.assembly.name:
+        raise AssemblyMismatch(
+            f"The sample is in assembly {assembly}, but {model.name} works in {model.assembly.name};"
+            " choose another model.",
+            model.name,
+        )

@@ -1,0 +1,48 @@
+"""Samples: create, list, inspect, delete."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.access import Owner, Stored
+from app.api.catalogue import CurrentSettings
+from app.api.errors import problem_responses
+from app.api.schemas import NewSample, SampleAnswer, SamplePage
+from app.core.assemblies import get_assembly
+
+router = APIRouter(prefix="/v1/samples", tags=["samples"])
+
+
+@router.post("", summary="Create a sample", status_code=201, responses=problem_responses(401, 413, 422))
+def create(new: NewSample, owner: Owner, stored: Stored, settings: CurrentSettings, response: Response) -> SampleAnswer:
+    """Create a sample to hang tracks on. Without an assembly, the first track decides."""
+    if new.assembly:
+        get_assembly(new.assembly)
+    sample = stored.create(owner, new.name, new.assembly, settings.max_samples_per_owner)
+    response.headers["Location"] = f"/v1/samples/{sample.id}"
+    return SampleAnswer.of(sample, [])
+
+
+@router.get("", summary="List your samples", responses=problem_responses(401, 422))
+def page(
+    owner: Owner,
+    stored: Stored,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most samples in one answer")] = 50,
+    after: Annotated[str, Query(max_length=64, description="`next` of the answer before")] = "",
+) -> SamplePage:
+    """List samples, some at a time."""
+    samples = stored.page(owner, limit + 1, after)
+    shown = [SampleAnswer.of(sample, tracks) for sample, tracks in samples[:limit]]
+    return SamplePage(samples=shown, next=shown[-1].id if len(samples) > limit else None)
+
+
+@router.get("/{sample}", summary="Show a sample", responses=problem_responses(401, 404))
+def show(sample: str, owner: Owner, stored: Stored) -> SampleAnswer:
+    """Show a sample and its tracks with their quality."""
+    return SampleAnswer.of(*stored.get(owner, sample))
+
+
+@router.delete("/{sample}", summary="Delete a sample", status_code=204, responses=problem_responses(401, 404))
+def delete(sample: str, owner: Owner, stored: Stored) -> None:
+    """Delete a sample, its tracks and their files."""
+    stored.delete(owner, sample)

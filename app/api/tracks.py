@@ -1,0 +1,190 @@
+"""Tracks of a sample: upload, inspect, read back, delete."""
+
+import asyncio
+import re
+import shutil
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+
+from app.api.access import Owner, Stored
+from app.api.catalogue import Catalogue, CurrentSettings, Models
+from app.api.errors import problem_of, problem_responses
+from app.api.schemas import TrackAnswer
+from app.api.uploads import Received, check_digest, pieces_of, receive
+from app.core.errors import BadName, EpifillError
+from app.core.marks import check_mark, mark_of_file
+from app.settings import Settings
+from app.store.files import DataFolder
+from app.store.ingest import Limits, take_in
+from app.store.samples import Samples
+
+router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"])
+
+BIN_SIZE_BP = 25
+"""Bins of the stored form."""
+
+_UPLOAD = problem_responses(401, 404, 408, 413, 422, 507)
+
+
+@router.put(
+    "/{mark}",
+    summary="Upload a track as the raw body",
+    status_code=201,
+    responses={
+        200: {"description": "Replaced the track that was there", "model": TrackAnswer},
+        202: {"description": "With `Prefer: respond-async`: poll the track until it is ready", "model": TrackAnswer},
+        **_UPLOAD,
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def put(
+    sample: str, mark: str, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
+    settings: CurrentSettings,
+) -> TrackAnswer:  # fmt: skip
+    """Upload a bigWig of -log10 p-values, streamed; the answer has its quality and warnings.
+
+    `Content-Digest` or `X-Checksum-SHA256` is checked where it is sent.
+    """
+    check_known_mark(mark, models)
+    announced = int(request.headers.get("content-length") or 0)
+    await run_in_threadpool(_check_room, stored, owner, sample, mark, announced, settings)
+    upload = _Upload(request, stored, owner, sample, mark, f"{mark}.bigWig", settings)
+    return await upload.take(request.stream(), response)
+
+
+@router.post("", summary="Upload a track from a form", status_code=201, responses=_UPLOAD)
+async def post(
+    sample: str, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
+    settings: CurrentSettings,
+    track: Annotated[UploadFile, File(description="A bigWig file of -log10 p-values")],
+    mark: Annotated[str, Form(description="Its mark. Default: read from a name like E003-H3K4me3.bigWig")] = "",
+) -> TrackAnswer:  # fmt: skip
+    """Upload a bigWig from a browser or Swagger UI."""
+    name = _printable(track.filename or "the file")
+    mark = mark.strip() or mark_of_file(name, models.get(""))
+    check_known_mark(mark, models)
+    await run_in_threadpool(_check_room, stored, owner, sample, mark, track.size or 0, settings)
+    upload = _Upload(request, stored, owner, sample, mark, name, settings)
+    return await upload.take(pieces_of(track), response)
+
+
+@router.head("/{mark}.bigWig", include_in_schema=False)
+@router.get(
+    "/{mark}.bigWig",
+    summary="Read a track back as it was uploaded",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The asked range of bytes"},
+        **problem_responses(401, 404, 409, 416),
+    },
+)
+def download(sample: str, mark: str, owner: Owner, stored: Stored) -> FileResponse:
+    """Answer the file's bytes; ranges are honoured, and the ETag is its SHA-256."""
+    track = stored.track(owner, sample, mark)
+    headers = {"ETag": f'"{track.sha256}"', "Cache-Control": "private, no-cache"}
+    return FileResponse(
+        stored.original(track), media_type="application/octet-stream", filename=f"{mark}.bigWig", headers=headers
+    )
+
+
+@router.get("/{mark}", summary="Show a track", responses=problem_responses(401, 404))
+def show(sample: str, mark: str, owner: Owner, stored: Stored) -> TrackAnswer:
+    """Show a track's status, quality and warnings."""
+    return TrackAnswer.of(stored.track(owner, sample, mark))
+
+
+@router.delete("/{mark}", summary="Delete a track", status_code=204, responses=problem_responses(401, 404))
+def delete(sample: str, mark: str, owner: Owner, stored: Stored) -> None:
+    """Delete a track and its file."""
+    stored.delete_track(owner, sample, mark)
+
+
+class _Upload:
+    """One upload on its way from the request to a track."""
+
+    def __init__(
+        self, request: Request, stored: Samples, owner: str, sample: str, mark: str, name: str, settings: Settings
+    ) -> None:
+        self._request, self._stored, self._settings = request, stored, settings
+        self._owner, self._sample, self._mark, self._name = owner, sample, mark, name
+        self._data: DataFolder = request.app.state.data
+
+    async def take(self, chunks, response: Response) -> TrackAnswer:  # type: ignore[no-untyped-def]
+        """Receive, check and publish; answer at once where the caller prefers to poll."""
+        later = "respond-async" in self._request.headers.get("prefer", "")
+        folder = self._data.new_incoming()
+        try:
+            received = await receive(chunks, folder)
+            check_digest(self._request, received)
+            sample = await run_in_threadpool(
+                _check_room, self._stored, self._owner, self._sample, self._mark, received.bytes, self._settings
+            )
+            track_id, new = await run_in_threadpool(
+                self._stored.begin, self._owner, self._sample, self._mark, self._name, received.sha256, received.bytes
+            )
+            work = self._check(track_id, received, sample.assembly, later)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        url = f"/v1/samples/{self._sample}/tracks/{self._mark}"
+        response.headers["Location"] = url
+        if later:
+            tasks: set[asyncio.Task[None]] = self._request.app.state.tasks
+            task = asyncio.create_task(work)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            response.status_code = 202
+        else:
+            await work
+            response.status_code = 201 if new else 200
+        track = await run_in_threadpool(self._stored.track, self._owner, self._sample, self._mark)
+        return TrackAnswer.of(track)
+
+    async def _check(self, track_id: str, received: Received, assembly: str | None, later: bool) -> None:
+        """Ingest, then publish or refuse."""
+        limits = Limits(memory_bytes=self._settings.ingest_memory_bytes)
+        try:
+            gate: asyncio.Semaphore = self._request.app.state.ingests
+            async with gate:
+                taken = await take_in(received.folder, self._name, assembly, BIN_SIZE_BP, limits)
+            await run_in_threadpool(
+                self._stored.finish, track_id, received.folder, self._name, received.sha256, received.bytes, taken
+            )
+        except EpifillError as error:
+            problem = problem_of(error).model_dump(exclude_none=True)
+            await run_in_threadpool(self._stored.refuse, track_id, problem, not later)
+            if not later:
+                raise
+        except BaseException:
+            problem = {"detail": "The service failed while it checked this file; upload it again."}
+            await run_in_threadpool(self._stored.refuse, track_id, problem, not later)
+            raise
+        finally:
+            shutil.rmtree(received.folder, ignore_errors=True)
+
+
+def check_known_mark(mark: str, models: Catalogue) -> None:
+    """Raise UnknownMark for a mark that no installed model has."""
+    if not any(mark in model.marks for model in models.models.values()):
+        check_mark(mark, models.get(""))
+
+
+def _check_room(stored: Samples, owner: str, sample: str, mark: str, more: int, settings: Settings):  # type: ignore[no-untyped-def]
+    return stored.check_room(owner, sample, mark, more, settings.max_tracks_per_sample, settings.max_bytes_per_owner)
+
+
+def _printable(name: str) -> str:
+    """A file name that may stand in messages and lists; raises BadName."""
+    short = name.replace("\\", "/").rsplit("/", 1)[-1][:200]
+    if re.search(r"[\x00-\x1f\x7f]", short) or not short:
+        raise BadName("The file's name has control characters; give it a plain name.")
+    return short

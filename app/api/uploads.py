@@ -1,0 +1,82 @@
+"""Receive an upload onto disk, hashed on the way."""
+
+import base64
+import binascii
+import hashlib
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import Request, UploadFile
+from fastapi.concurrency import run_in_threadpool
+
+from app.core.errors import ChecksumMismatch
+from app.store.files import ORIGINAL, DataFolder
+
+_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Received:
+    """An upload on disk: its folder, SHA-256 in hex and size."""
+
+    folder: Path
+    sha256: str
+    bytes: int
+
+
+@contextmanager
+def incoming(data: DataFolder) -> Iterator[Path]:
+    """A folder for one upload; whatever still stands there at the end is removed."""
+    folder = data.new_incoming()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def receive(chunks: AsyncIterator[bytes], folder: Path) -> Received:
+    """Write an upload as it comes, a megabyte in memory at a time, off the event loop."""
+    digest, size, waiting = hashlib.sha256(), 0, bytearray()
+    with (folder / ORIGINAL).open("wb", buffering=0) as file:
+
+        def write(data: bytes) -> None:
+            digest.update(data)
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+
+        async for chunk in chunks:
+            size += len(chunk)
+            waiting += chunk
+            if len(waiting) >= _AT_ONCE:
+                await run_in_threadpool(write, bytes(waiting))
+                waiting.clear()
+        await run_in_threadpool(write, bytes(waiting))
+    return Received(folder, digest.hexdigest(), size)
+
+
+async def pieces_of(file: UploadFile) -> AsyncIterator[bytes]:
+    """A multipart file, a megabyte at a time."""
+    while chunk := await file.read(_AT_ONCE):
+        yield chunk
+
+
+def check_digest(request: Request, received: Received) -> None:
+    """Compare with `Content-Digest` (RFC 9530) or `X-Checksum-SHA256`; raises ChecksumMismatch."""
+    stated = request.headers.get("x-checksum-sha256", "").strip().lower()
+    for item in request.headers.get("content-digest", "").split(","):
+        algorithm, _, value = item.strip().partition("=")
+        if algorithm.lower() == "sha-256":
+            try:
+                stated = base64.b64decode(value.strip(":"), validate=True).hex()
+            except binascii.Error:
+                stated = "a Content-Digest that cannot be read"
+    if stated and stated != received.sha256:
+        raise ChecksumMismatch(
+            f"The bytes that arrived have the SHA-256 {received.sha256}, not the stated {stated[:80]};"
+            " send the file again.",
+            stated[:80],
+        )

@@ -1,0 +1,178 @@
+"""Is an uploaded bigWig sound in every part, so that libBigWig can neither crash on it nor misread it?
+
+libBigWig trusts what a file says: ids, counts, offsets, extents. So all of it is checked here first, and what the track
+holds is counted from the data itself.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.bigwig.blocks import Blocks, Intervals, read_intervals
+from app.core.bigwig.source import Source
+from app.core.bigwig.trees import read_chromosomes, read_index
+from app.core.bigwig.validate import Header, Summary, no_values, read_header
+from app.core.bigwig.zooms import Reach, read_zoom_indexes, read_zooms
+from app.core.errors import BadTrackValues
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a sound bigWig holds."""
+
+    version: int
+    chromosomes: dict[str, int]
+    """Names and lengths in bp, in the order of their ids in the file."""
+    covered_bases: int
+    """Bases with a value; NaN is none."""
+    minimum: float
+    maximum: float
+    total: float
+    """Sum over the covered bases of their values."""
+    nan_items: int
+    """Intervals whose value is NaN."""
+    warnings: list[str]
+    """What is odd but does no harm, a sentence each."""
+
+
+def check_structure(path: Path, name: str) -> Structure:
+    """Check every part of an untrusted bigWig: after that, libBigWig reads it safely and truthfully.
+
+    Parameters
+    ----------
+    path
+        The file on disk.
+    name
+        What the user calls it, for the messages.
+
+    Raises
+    ------
+    NotABigWig
+        It is something else, cut off or damaged.
+    EmptyTrack
+        It has no bytes, or no values.
+    BadTrackValues
+        A value is infinite.
+    """
+    with path.open("rb") as file:
+        source = Source(file, name)
+        header = read_header(source)
+        chromosomes = read_chromosomes(source, header.chromosomes_at)
+        lengths = np.array(list(chromosomes.values()))
+        index = read_index(source, header.index_at, "index", len(lengths), counted=True)
+        _check_count(source, header, index)
+        blocks = Blocks(source, header.buffer_bytes)
+        levels = read_zoom_indexes(source, header, len(lengths))
+        _check_apart(source, [index, *levels])
+        tally = _Tally(source, read_zooms(source, blocks, levels, lengths))
+        for intervals in read_intervals(source, blocks, index, lengths):
+            tally.add(intervals)
+        closing = source.read(source.size - len(Header.CLOSING), len(Header.CLOSING), "end")
+    if not tally.covered_bases:
+        raise no_values(name)
+    warnings = tally.warnings()
+    if header.summary and not tally.agrees_with(header.summary):
+        warnings.append("The file's own summary of its values is wrong; the values themselves are used.")
+    if closing != Header.CLOSING:
+        warnings.append("The file's last bytes are missing, but no value is.")
+    return Structure(
+        header.version,
+        chromosomes,
+        tally.covered_bases,
+        tally.minimum,
+        tally.maximum,
+        tally.total,
+        tally.nan_items,
+        warnings,
+    )
+
+
+def _check_count(source: Source, header: Header, index: NDArray[np.void]) -> None:
+    """Compare the number of blocks that stands before the data with the index: some may be missing there."""
+    count = int.from_bytes(source.read(header.data_at, 8, "data"), "little")
+    first = int(index["offset"].min()) if len(index) else header.data_at + 8
+    # bigtools before 0.5 wrote no number: its data begin where it should be.
+    if first < header.data_at or (first >= header.data_at + 8 and count != len(index)):
+        raise source.damaged(f"its index lists {len(index):,} data blocks but there are {count:,}")
+
+
+def _check_apart(source: Source, indexes: list[NDArray[np.void]]) -> None:
+    """No two blocks may share bytes: only in a bomb would they."""
+    blocks = np.concatenate(indexes)
+    blocks = blocks[np.argsort(blocks["offset"], kind="stable")]
+    if (blocks["offset"][1:] < (blocks["offset"] + blocks["size"])[:-1]).any():
+        raise source.damaged("its data blocks share bytes")
+
+
+class _Tally:
+    """What the intervals that were seen so far add up to."""
+
+    def __init__(self, source: Source, zooms: list[Reach]) -> None:
+        self._source = source
+        self._zooms = zooms
+        self._empty_items = 0
+        self._nan_bases = 0
+        self.nan_items = 0
+        self.covered_bases = 0
+        self.minimum, self.maximum = np.inf, -np.inf
+        self.total = 0.0
+
+    def add(self, items: Intervals) -> None:
+        """Count some intervals.
+
+        Raises
+        ------
+        BadTrackValues
+            A value is infinite.
+        NotABigWig
+            The zoom levels leave out an interval: whoever asks them where the track has values would be misled.
+        """
+        start, end, value = items.start, items.end, items.value
+        width = end - start
+        lowest, highest = float(value.min()), float(value.max())
+        if not width.all() or not np.isfinite(lowest + highest):  # min and max are NaN if any value is
+            if np.isinf(value).any():
+                raise BadTrackValues(
+                    f"'{self._source.name}' holds infinite values; replace them by a finite -log10 p-value.",
+                    self._source.name,
+                )
+            missing, empty = np.isnan(value), width == 0
+            self.nan_items += int(missing.sum())
+            self._nan_bases += int(width[missing].sum())
+            self._empty_items += int(empty.sum())
+            kept = ~(missing | empty)
+            if not kept.any():
+                return
+            start, end, value, width = start[kept], end[kept], value[kept], width[kept]
+            lowest, highest = float(value.min()), float(value.max())
+        self.covered_bases += int(width.sum())
+        self.total += float((width * value).sum())
+        self.minimum, self.maximum = min(self.minimum, lowest), max(self.maximum, highest)
+        reach = Reach.of(start, end)
+        if not all(zoom.holds(reach) for zoom in self._zooms):
+            raise self._source.damaged("its zoom levels leave out values")
+
+    def agrees_with(self, summary: Summary) -> bool:
+        """Is the summary right, within what writers round? NaN intervals may count as covered there, or not."""
+        if summary.covered_bases not in (self.covered_bases, self.covered_bases + self._nan_bases):
+            return False
+        if self.nan_items:
+            return True  # writers' sums and extremes over NaN are anything
+        largest = max(abs(self.minimum), abs(self.maximum), 1e-30)
+        told = np.array([summary.minimum, summary.maximum, summary.total])
+        seen = np.array([self.minimum, self.maximum, self.total])
+        allowed = np.array(
+            [1e-6 * largest, 1e-6 * largest, 1e-3 * abs(self.total) + 1e-6 * largest * self.covered_bases]
+        )
+        return bool((np.abs(told - seen) <= allowed).all())
+
+    def warnings(self) -> list[str]:
+        """A sentence on each oddity of the intervals."""
+        found = []
+        if self.nan_items:
+            found.append(f"{self.nan_items:,} intervals have the value NaN; they are taken as not covered.")
+        if self._empty_items:
+            found.append(f"{self._empty_items:,} intervals have no length; they are left out.")
+        return found

@@ -1,0 +1,1 @@
+"""What lasts: rows in a database, files in a data folder, and the process that takes uploads in."""

@@ -1,0 +1,97 @@
+"""The limited process that looks at uploads: `python -m app.store.child`, one request as JSON on standard input.
+
+It is the only process that parses an upload. It gives up memory, CPU time, file size and, where the kernel allows it,
+the network before it opens the file; whatever a hostile file does to the parser ends with this process.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.assemblies import get_assembly, match_chromosomes, recognise
+from app.core.bigwig.read import TrackFile, Tracks
+from app.core.bigwig.structure import Structure, check_structure
+from app.core.binned import PIECE_BINS, write_binned
+from app.core.errors import EpifillError
+from app.core.quality import QualityMeter
+from app.core.regions import Region
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+
+
+def main() -> None:
+    """Take in one file; print {"taken": ...} or {"refused": ...}."""
+    request = json.load(sys.stdin)
+    limit(request["memory_bytes"], request["cpu_seconds"], request["file_bytes"])
+    try:
+        answer = {"taken": take_in(request)}
+    except EpifillError as error:
+        answer = {"refused": {"kind": type(error).__name__, "detail": str(error), "subject": error.subject}}
+    json.dump(answer, sys.stdout)
+
+
+def limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
+    """Give up what this process does not need."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    # Needs user namespaces, or root; without them the process keeps a network that it has no use for.
+    ctypes.CDLL(None).unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def take_in(request: dict[str, Any]) -> dict[str, Any]:
+    """Check a file's structure, read it, and write the binned form and its figures."""
+    path, name, folder = Path(request["path"]), request["name"], Path(request["folder"])
+    size = request["bin_size_bp"]
+    structure = check_structure(path, name)
+    assembly = get_assembly(request["assembly"]) if request["assembly"] else recognise(structure.chromosomes, name)
+    within = Region(*request["region"]) if request["region"] else None
+    meter = QualityMeter(assembly, size)
+    with Tracks({"track": TrackFile(path, name)}, assembly, size) as tracks:
+        write_binned(folder, assembly, size, _read(tracks, meter, within))
+    quality = meter.finish()
+    matched = match_chromosomes(structure.chromosomes, assembly, name)
+    return {
+        "assembly": assembly.name,
+        "quality": asdict(quality) if quality else None,
+        "warnings": [*structure.warnings, *_notes(structure, matched), *(quality.warnings() if quality else [])],
+    }
+
+
+def _read(tracks: Tracks, meter: QualityMeter, within: Region | None) -> Iterator[tuple[Region, NDArray[np.float32]]]:
+    piece_bp = PIECE_BINS * tracks.bin_size_bp
+    for region in tracks.covered_regions(piece_bp, 32 * piece_bp):
+        if within is None or region.overlaps(within):
+            values = tracks.read(region).values[0]
+            meter.add(values)
+            yield region, values
+
+
+def _notes(structure: Structure, matched: dict[str, str]) -> list[str]:
+    """What was done with the file's chromosomes."""
+    notes = []
+    renamed = [f"{theirs} as {ours}" for ours, theirs in matched.items() if ours != theirs]
+    if renamed:
+        notes.append(f"Chromosome names were mapped: {', '.join(renamed[:3])}{' ...' if len(renamed) > 3 else ''}.")
+    ignored = [name for name in structure.chromosomes if name not in matched.values()]
+    if ignored:
+        notes.append(
+            f"{len(ignored)} contigs that the assembly does not have were left out:"
+            f" {', '.join(ignored[:3])}{' ...' if len(ignored) > 3 else ''}."
+        )
+    return notes
+
+
+if __name__ == "__main__":
+    main()

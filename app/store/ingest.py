@@ -1,0 +1,124 @@
+"""Take an upload in: run the limited child process on it, and understand what it says."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.core import errors
+from app.core.errors import DiskFull, EpifillError, NotABigWig
+from app.core.regions import Region
+from app.store.files import DISK_FULL, ORIGINAL
+
+_KINDS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child process may use.
+
+    Attributes
+    ----------
+    memory_bytes, file_bytes
+        Address space, and size of each file that it writes.
+    base_seconds, bytes_per_second
+        CPU time: some seconds, and more for larger files.
+    """
+
+    memory_bytes: int = 2 * 2**30
+    file_bytes: int = 2**30
+    base_seconds: int = 8
+    bytes_per_second: int = 2_000_000
+
+    def cpu_seconds(self, file_bytes: int) -> int:
+        """CPU time for a file of that size."""
+        return self.base_seconds + file_bytes // self.bytes_per_second
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was found in a file that was taken in."""
+
+    assembly: str
+    quality: dict[str, Any] | None
+    warnings: list[str]
+
+
+async def take_in(
+    folder: Path, name: str, assembly: str | None, bin_size_bp: int, limits: Limits, region: Region | None = None
+) -> Taken:
+    """Check and bin `folder/original.bigWig` in a child process; the binned form is written beside it.
+
+    Parameters
+    ----------
+    name
+        What the user calls the file.
+    assembly
+        The assembly that it must be in; None = recognise it.
+    region
+        Bin only what lies around this; default: everything.
+
+    Raises
+    ------
+    NotABigWig, EmptyTrack, BadTrackValues, AssemblyMismatch
+        The file is refused.
+    """
+    path = folder / ORIGINAL
+    cpu_seconds = limits.cpu_seconds(path.stat().st_size)
+    request = {
+        "path": str(path),
+        "folder": str(folder),
+        "name": name,
+        "assembly": assembly,
+        "bin_size_bp": bin_size_bp,
+        "region": (region.chrom, region.start, region.end) if region else None,
+        "memory_bytes": limits.memory_bytes,
+        "file_bytes": limits.file_bytes,
+        "cpu_seconds": cpu_seconds,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app.store.child",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+    )
+    try:
+        async with asyncio.timeout(2 * cpu_seconds + 10):
+            out, err = await process.communicate(json.dumps(request).encode())
+    except TimeoutError:
+        raise _too_heavy(name) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    try:
+        answer = json.loads(out)
+    except ValueError:
+        raise _explain(name, process.returncode or 0, err) from None
+    if "refused" in answer:
+        refused = answer["refused"]
+        raise _KINDS[refused["kind"]](refused["detail"], refused["subject"])
+    return Taken(**answer["taken"])
+
+
+def _explain(name: str, status: int, err: bytes) -> EpifillError:
+    """Why a child gave no answer."""
+    if b"MemoryError" in err or status == -24:  # SIGXCPU
+        return _too_heavy(name)
+    if b"No space left on device" in err or b"[Errno 28]" in err:
+        return DiskFull(DISK_FULL)
+    if b"File too large" in err or status == -25:  # SIGXFSZ
+        return NotABigWig(f"'{name}' takes more room in bins than any real track; check how it was made.", name)
+    return NotABigWig(f"'{name}' is damaged: reading it failed; make or transfer it again.", name)
+
+
+def _too_heavy(name: str) -> NotABigWig:
+    return NotABigWig(
+        f"'{name}' takes more time or memory to read than any real track of its size; check how it was made.", name
+    )

@@ -1,0 +1,394 @@
+"""Samples and tracks over HTTP: stored, read back, imputed from, deleted; nothing lost, nothing left."""
+
+import base64
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+from sqlmodel import Session
+
+from app.core.assemblies import HG19, HG38
+from app.core.bigwig.read import TrackFile, Tracks
+from app.core.bigwig.write import BigWigWriter
+from app.core.impute import impute
+from app.core.marks import plan
+from app.core.model import Model
+from app.core.regions import Region
+from app.main import create_app
+from app.settings import Settings
+from app.store.tables import Track
+from tests.conftest import CHR21, CHRM, MARKS
+from tests.test_api import problem
+
+REGION = "chr21:33,750,000-33,775,000"
+
+
+def new_sample(client: TestClient, **fields: str) -> str:
+    response = client.post("/v1/samples", json={"name": "a liver", **fields})
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
+
+
+def put(client: TestClient, sample: str, mark: str, content: bytes, **headers: str) -> Response:
+    return client.put(f"/v1/samples/{sample}/tracks/{mark}", content=content, headers=headers)
+
+
+def stored_files(data: Path) -> list[str]:
+    """Every file of the data folder but the database and this server's lock."""
+    return sorted(
+        str(path.relative_to(data))
+        for path in data.rglob("*")
+        if path.is_file() and not path.name.startswith("epifill.db") and path.name != "lock"
+    )
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_a_sample_is_created_shown_listed_and_deleted(client: TestClient) -> None:
+    response = client.post("/v1/samples", json={"name": "leber, Spender 3 - β", "assembly": "hg19"})
+    sample = response.json()
+    assert response.status_code == 201
+    assert response.headers["location"] == sample["links"]["self"] == f"/v1/samples/{sample['id']}"
+    assert len(sample["id"]) == 32
+    assert client.get(sample["links"]["self"]).json() == sample
+    assert client.get("/v1/samples").json() == {"samples": [sample], "next": None}
+    assert client.delete(sample["links"]["self"]).status_code == 204
+    assert problem(client.get(sample["links"]["self"]), 404, "unknown-sample")
+    assert problem(client.delete(sample["links"]["self"]), 404, "unknown-sample")
+
+
+def test_lists_come_in_pages(client: TestClient) -> None:
+    ids = {new_sample(client) for _ in range(7)}
+    seen: list[str] = []
+    after = ""
+    for size in (3, 3, 1):
+        page = client.get("/v1/samples", params={"limit": 3, "after": after}).json()
+        assert len(page["samples"]) == size
+        seen += [sample["id"] for sample in page["samples"]]
+        after = page["next"] or ""
+    assert after == ""
+    assert sorted(seen) == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, "name: field required"),
+        ({"name": ""}, "name:"),
+        ({"name": "a\nb"}, "name:"),
+        ({"name": "a\x00b"}, "name:"),
+        ({"name": "x" * 201}, "name:"),
+        ({"name": "a", "colour": "red"}, "colour:"),
+    ],
+)
+def test_bad_samples_are_refused(client: TestClient, body: dict[str, str], says: str) -> None:
+    assert says in problem(client.post("/v1/samples", json=body), 422, "invalid-request")
+
+
+def test_an_unknown_assembly_is_named(client: TestClient) -> None:
+    response = client.post("/v1/samples", json={"name": "a", "assembly": "mm10"})
+    assert "'mm10' is not known; the known ones are hg19, hg38" in problem(response, 422, "unknown-assembly")
+
+
+def test_a_track_is_stored_with_its_quality_and_read_back(
+    client: TestClient, tracks: dict[str, Path], data: Path
+) -> None:
+    sample = new_sample(client)
+    content = tracks["H3K4me3"].read_bytes()
+    response = put(client, sample, "H3K4me3", content)
+    assert response.status_code == 201, response.text
+    track = response.json()
+    assert track["status"] == "ready"
+    assert track["sha256"] == hashlib.sha256(content).hexdigest()
+    assert track["bytes"] == len(content)
+    assert track["assembly"] == "hg19"
+    assert track["quality"]["covered_bins"] == 2653
+    assert 0 <= track["quality"]["quantiles"]["0.5"] < 1
+    assert client.get(response.headers["location"]).json() == track
+    assert client.get(f"/v1/samples/{sample}").json()["assembly"] == "hg19"
+    back = client.get(track["links"]["file"])
+    assert back.content == content
+    assert back.headers["etag"] == f'"{track["sha256"]}"'
+    head = client.head(track["links"]["file"])
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(content))
+    part = client.get(track["links"]["file"], headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, content[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(content)}"
+    assert client.get(track["links"]["file"], headers={"Range": "bytes=99999999-"}).status_code == 416
+    names = [name.rsplit("/", 1)[1] for name in stored_files(data)]
+    assert names == ["form.json", "index.npy", "original.bigWig", "pieces.npy"]
+
+
+def test_a_form_upload_reads_the_mark_from_the_name(client: TestClient, tracks: dict[str, Path]) -> None:
+    sample = new_sample(client)
+    for path, form in ((tracks["H3K4me3"], {}), (tracks["H3K9me3"], {"mark": "H3K9me3"})):
+        files = {"track": (path.name, path.read_bytes())}
+        response = client.post(f"/v1/samples/{sample}/tracks", files=files, data=form)
+        assert response.status_code == 201, response.text
+        assert response.json()["file_name"] == path.name
+    shown = client.get(f"/v1/samples/{sample}").json()
+    assert [track["mark"] for track in shown["tracks"]] == ["H3K4me3", "H3K9me3"]
+
+
+@pytest.mark.parametrize("format", ["json", "npy", "bigwig", "bedgraph"])
+def test_a_region_of_a_stored_sample_is_what_the_core_says(
+    client: TestClient, model: Model, tracks: dict[str, Path], format: str
+) -> None:
+    sample = new_sample(client)
+    for mark in ("H3K4me1", "H3K4me3", "H3K36me3"):
+        assert put(client, sample, mark, tracks[mark].read_bytes()).status_code == 201
+    query = {"region": REGION, "mask": "H3K4me3", "targets": ["H3K4me3"], "format": format}
+    response = client.get(f"/v1/samples/{sample}/region", params=query)
+    assert response.status_code == 200, response.text
+    files = {mark: TrackFile(tracks[mark], mark) for mark in ("H3K4me1", "H3K4me3", "H3K36me3")}
+    with Tracks(files, HG19, 25) as opened:
+        settled = plan(model, list(files), ["H3K4me3"], ["H3K4me3"])
+        expected = impute(opened.read, model, settled, Region("chr21", 33_750_000, 33_775_000))
+    row = expected.imputed.row("H3K4me3")
+    assert json.loads(response.headers["epifill-result"])["scores"]["H3K4me3"]["bins"] == 990
+    if format == "json":
+        values = response.json()["tracks"][0]["values"]
+        np.testing.assert_array_equal(np.array([np.nan if v is None else v for v in values], np.float32), row)
+    elif format == "npy":
+        np.testing.assert_array_equal(np.load(io.BytesIO(response.content))[0], row)
+    elif format == "bigwig":
+        assert response.content[:4] == b"\x26\xfc\x8f\x88"
+    else:
+        assert len(response.text.splitlines()) == 1 + 990
+
+
+def test_without_a_region_one_chromosome_is_all_and_several_are_too_many(
+    client: TestClient, tracks: dict[str, Path], tmp_path: Path
+) -> None:
+    sample = new_sample(client)
+    path = tmp_path / "one.bw"
+    with BigWigWriter(path, HG19, 25) as writer:
+        writer.add(Region("chr5", 70_000_000, 70_001_250), np.ones(50, np.float32))
+    assert put(client, sample, "H3K4me1", path.read_bytes()).status_code == 201
+    answer = client.get(f"/v1/samples/{sample}/region", params={"targets": "H3K4me3"}).json()
+    assert answer["region"] == "chr5:70,000,000-70,001,250"
+    assert put(client, sample, "H3K9me3", tracks["H3K9me3"].read_bytes()).status_code == 201
+    detail = problem(client.get(f"/v1/samples/{sample}/region"), 422, "bad-region")
+    assert "cover 3 chromosomes; name one region, such as chr5" in detail
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "kind"),
+    [
+        ({"region": "chr1:1-100"}, 422, "no-overlap"),
+        ({"region": "chr21"}, 413, "region-too-large"),
+        ({"region": "chr99"}, 422, "bad-region"),
+        ({"mask": "H3K4me1"}, 422, "nothing-observed"),
+        ({"targets": "H3K4me1"}, 422, "nothing-to-impute"),
+        ({"targets": "nothing"}, 422, "unknown-mark"),
+        ({"model": "nothing"}, 404, "unknown-model"),
+        ({"format": "xml"}, 422, "invalid-request"),
+    ],
+)
+def test_bad_region_queries_are_told_plainly(
+    client: TestClient, tracks: dict[str, Path], query: dict[str, str], status: int, kind: str
+) -> None:
+    sample = new_sample(client)
+    put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
+    problem(client.get(f"/v1/samples/{sample}/region", params={"region": REGION, **query}), status, kind)
+
+
+def test_a_sample_without_tracks_cannot_be_imputed(client: TestClient) -> None:
+    sample = new_sample(client)
+    assert "no track that is ready" in problem(client.get(f"/v1/samples/{sample}/region"), 422, "nothing-observed")
+
+
+def test_the_same_bytes_are_stored_once_and_stay_while_anyone_needs_them(
+    client: TestClient, tracks: dict[str, Path], data: Path
+) -> None:
+    first, second = new_sample(client), new_sample(client)
+    content = tracks["H3K4me1"].read_bytes()
+    assert put(client, first, "H3K4me1", content).status_code == 201
+    before = stored_files(data)
+    assert put(client, second, "H3K4me1", content).status_code == 201
+    assert put(client, second, "H3K4me3", content).status_code == 201
+    assert stored_files(data) == before
+    assert client.delete(f"/v1/samples/{first}").status_code == 204
+    assert client.delete(f"/v1/samples/{second}/tracks/H3K4me1").status_code == 204
+    assert client.get(f"/v1/samples/{second}/tracks/H3K4me3.bigWig").content == content
+    assert client.delete(f"/v1/samples/{second}/tracks/H3K4me3").status_code == 204
+    assert stored_files(data) == []
+    assert problem(client.delete(f"/v1/samples/{second}/tracks/H3K4me3"), 404, "unknown-track")
+
+
+def test_a_new_upload_replaces_the_track(client: TestClient, tracks: dict[str, Path], data: Path) -> None:
+    sample = new_sample(client)
+    assert put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes()).status_code == 201
+    response = put(client, sample, "H3K4me1", tracks["H3K9me3"].read_bytes())
+    assert response.status_code == 200
+    assert client.get(f"/v1/samples/{sample}/tracks/H3K4me1.bigWig").content == tracks["H3K9me3"].read_bytes()
+    assert len([name for name in stored_files(data) if name.endswith("original.bigWig")]) == 1
+
+
+def test_a_refused_upload_leaves_nothing_and_the_old_track_stays(
+    client: TestClient, tracks: dict[str, Path], data: Path
+) -> None:
+    sample = new_sample(client)
+    assert "is not a bigWig" in problem(put(client, sample, "H3K4me1", b"junk" * 100), 422, "not-a-bigwig")
+    assert client.get(f"/v1/samples/{sample}").json()["tracks"] == []
+    assert stored_files(data) == []
+    good = tracks["H3K4me1"].read_bytes()
+    assert put(client, sample, "H3K4me1", good).status_code == 201
+    before = stored_files(data)
+    assert problem(put(client, sample, "H3K4me1", good[: len(good) // 2]), 422, "not-a-bigwig")
+    assert client.get(f"/v1/samples/{sample}/tracks/H3K4me1.bigWig").content == good
+    assert stored_files(data) == before
+
+
+def test_another_assembly_is_refused_with_both_names(
+    client: TestClient, tracks: dict[str, Path], tmp_path: Path
+) -> None:
+    sample = new_sample(client)
+    put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
+    path = tmp_path / "38.bw"
+    with BigWigWriter(path, HG38, 25) as writer:
+        writer.add(Region("chr21", 0, 100), np.ones(4, np.float32))
+    detail = problem(put(client, sample, "H3K4me3", path.read_bytes()), 422, "assembly-mismatch")
+    assert "hg38" in detail
+    assert "hg19" in detail
+
+
+def digest_of(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def test_checksums_are_verified(client: TestClient, tracks: dict[str, Path], data: Path) -> None:
+    sample = new_sample(client)
+    content = tracks["H3K4me1"].read_bytes()
+    right = hashlib.sha256(content).hexdigest()
+    good = {"Content-Digest": f"md5=:AAAA:, sha-256=:{digest_of(content)}:"}
+    assert put(client, sample, "H3K4me1", content, **good).status_code == 201
+    assert put(client, sample, "H3K4me1", content, **{"X-Checksum-SHA256": right.upper()}).status_code == 200
+    for headers in (
+        {"X-Checksum-SHA256": "0" * 64},
+        {"Content-Digest": f"sha-256=:{digest_of(b'other')}:"},
+        {"Content-Digest": "sha-256=:???:"},
+    ):
+        detail = problem(put(client, sample, "H3K4me3", content, **headers), 422, "checksum-mismatch")
+        assert right in detail
+    assert [track["mark"] for track in client.get(f"/v1/samples/{sample}").json()["tracks"]] == ["H3K4me1"]
+    assert len([name for name in stored_files(data) if "incoming" in name]) == 0
+
+
+def test_an_upload_may_be_polled(client: TestClient, tracks: dict[str, Path]) -> None:
+    sample = new_sample(client)
+    for content, outcome in ((tracks["H3K4me1"].read_bytes(), "ready"), (b"junk" * 50, "refused")):
+        mark = "H3K4me1" if outcome == "ready" else "H3K4me3"
+        response = put(client, sample, mark, content, Prefer="respond-async")
+        assert response.status_code == 202
+        track = response.json()
+        while track["status"] == "checking":
+            track = client.get(response.headers["location"]).json()
+        assert track["status"] == outcome
+    assert track["problem"]["type"] == "urn:epifill:problem:not-a-bigwig"
+    assert "not ready: it is refused" in problem(client.get(track["links"]["file"]), 409, "track-not-ready")
+    query = {"region": REGION, "targets": "H3K4me3"}
+    assert client.get(f"/v1/samples/{sample}/region", params=query).json()["observed"] == ["H3K4me1"]
+
+
+def test_a_restarted_server_keeps_what_was_stored_and_clears_what_was_under_way(
+    models: Path, tracks: dict[str, Path], data: Path
+) -> None:
+    settings = Settings(models=models, default_model="toy", data=data)
+    app = create_app(settings)
+    client = TestClient(app)  # never left: as if the process had been killed
+    sample = new_sample(client)
+    put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
+    left = app.state.data.new_incoming()
+    (left / "original.bigWig").write_bytes(b"half")
+    orphan = app.state.data.track("0" * 64, "hg19")
+    orphan.mkdir(parents=True)
+    with Session(app.state.samples._engine) as session:
+        track = Track(sample_id=sample, mark="H3K9me3", status="checking", file_name="x", sha256="1" * 64, bytes=4)
+        session.add(track)
+        session.commit()
+    app.state.data._lock.close()  # a dead process holds no lock
+    with TestClient(create_app(settings)) as again:
+        assert not left.exists()
+        assert not orphan.exists()
+        shown = {track["mark"]: track for track in again.get(f"/v1/samples/{sample}").json()["tracks"]}
+        assert shown["H3K4me1"]["status"] == "ready"
+        assert shown["H3K9me3"]["status"] == "refused"
+        assert "upload it again" in shown["H3K9me3"]["problem"]["detail"]
+        back = again.get(f"/v1/samples/{sample}/tracks/H3K4me1.bigWig")
+        assert back.content == tracks["H3K4me1"].read_bytes()
+
+
+def test_a_second_server_leaves_the_first_ones_uploads_alone(models: Path, data: Path) -> None:
+    settings = Settings(models=models, default_model="toy", data=data)
+    first = create_app(settings)
+    under_way = first.state.data.new_incoming()
+    second = create_app(settings)
+    assert under_way.exists()
+    assert not second.state.data.alone
+    for app in (first, second):
+        app.state.data.close()
+
+
+def test_limits_are_told_with_their_numbers(models: Path, tracks: dict[str, Path], data: Path) -> None:
+    content = tracks["H3K4me1"].read_bytes()
+    room = Settings(
+        models=models,
+        default_model="toy",
+        data=data,
+        max_samples_per_owner=2,
+        max_tracks_per_sample=1,
+        max_bytes_per_owner=2 * len(content) - 1,
+    )
+    with TestClient(create_app(room)) as client:
+        sample, other = new_sample(client), new_sample(client)
+        detail = problem(client.post("/v1/samples", json={"name": "c"}), 413, "limit-reached")
+        assert "You have 2 samples" in detail
+        assert put(client, sample, "H3K4me1", content).status_code == 201
+        assert "has 1 tracks" in problem(put(client, sample, "H3K4me3", content), 413, "limit-reached")
+        detail = problem(put(client, other, "H3K4me3", content), 413, "limit-reached")
+        assert f"{2 * len(content) - 1:,} that you may store" in detail
+        chunks = (content[i : i + 999] for i in range(0, len(content), 999))  # without a Content-Length
+        response = client.put(f"/v1/samples/{other}/tracks/H3K4me3", content=chunks)
+        problem(response, 413, "limit-reached")
+        assert client.get(f"/v1/samples/{other}").json()["tracks"] == []
+
+
+def test_more_imputations_than_fit_are_asked_to_wait(client: TestClient, tracks: dict[str, Path]) -> None:
+    sample = new_sample(client)
+    put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
+    gate = client.app.state.imputations  # type: ignore[attr-defined]
+    free, gate._value = gate._value, 0
+    response = client.get(f"/v1/samples/{sample}/region", params={"region": REGION})
+    assert "try again" in problem(response, 429, "busy")
+    assert int(response.headers["retry-after"]) > 0
+    gate._value = free
+    assert client.get(f"/v1/samples/{sample}/region", params={"region": REGION}).status_code == 200
+
+
+def test_a_mark_that_no_model_has_is_refused(client: TestClient) -> None:
+    sample = new_sample(client)
+    assert "'CTCF' is not a mark of toy" in problem(put(client, sample, "CTCF", b"x"), 422, "unknown-mark")
+
+
+def test_ingest_loses_nothing(client: TestClient, tracks: dict[str, Path]) -> None:
+    """What is stored equals a direct read of the file, bit for bit."""
+    sample = new_sample(client)
+    put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
+    samples = client.app.state.samples  # type: ignore[attr-defined]
+    from app.core.binned import BinnedTracks
+
+    stored = BinnedTracks(samples.binned(samples.get("local", sample)[1]))
+    with Tracks({"H3K4me1": TrackFile(tracks["H3K4me1"], "x")}, HG19, 25) as direct:
+        for region in (CHR21, CHRM, Region("chr1", 0, 1_000_000), Region("chr21", 0, 48_129_895)):
+            np.testing.assert_array_equal(stored.read(region).values, direct.read(region).values)
+    assert MARKS[0] == "H3K4me1"

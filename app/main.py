@@ -12,6 +12,7 @@ from app import __version__
 from app.api import health, impute, models, pages, region, samples, tracks
 from app.api.catalogue import load_catalogue
 from app.api.errors import Problem, install_handlers
+from app.api.faults import Faults
 from app.api.limits import BodyLimit, Patience
 from app.settings import Settings
 from app.store.database import open_database
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_handlers(app)
     app.add_middleware(Patience, stall_seconds=settings.stall_seconds)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
+    app.add_middleware(Faults)
     for room in (impute, samples, tracks, region, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=pages.WEB), name="static")

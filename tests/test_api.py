@@ -262,7 +262,7 @@ def test_unknown_paths_and_methods_are_problems(client: TestClient) -> None:
 
 
 def test_a_fault_of_the_server_tells_no_secrets(
-    client: TestClient, tracks: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    client: TestClient, tracks: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("secret path /srv/key")
@@ -270,6 +270,10 @@ def test_a_fault_of_the_server_tells_no_secrets(
     monkeypatch.setattr(Model, "run", broken)
     response = post(client, [tracks["H3K4me1"]], region=REGION)
     assert "secret" not in problem(response, 500, "internal-error")
+    assert "unexpected RuntimeError at app.api" in caplog.text
+    assert "> app.core.impute:" in caplog.text
+    assert "secret" not in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_it_does_not_start_with_a_broken_model_or_none(tmp_path: Path, models: Path) -> None:

@@ -1,7 +1,6 @@
 """Core errors as RFC 9457 problem documents: the one table, and the handlers that use it."""
 
 import errno
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,14 +10,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from app.core import errors
 from app.store.files import DISK_FULL
 
 MEDIA_TYPE = "application/problem+json"
-
-log = logging.getLogger("epifill")
 
 PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.BadRegion: (422, "bad-region", "The region cannot be used"),
@@ -132,14 +130,20 @@ def install_handlers(app: FastAPI) -> None:
         kind = phrase.lower().replace(" ", "-")
         return _answer(error.status_code, kind, phrase, detail, **dict(error.headers or {}))
 
+    @app.exception_handler(OperationalError)
+    def database(request: Request, error: OperationalError) -> Response:
+        if "disk is full" in str(error.orig) or "disk I/O error" in str(error.orig):
+            return known(request, errors.DiskFull(DISK_FULL))
+        raise error
+
     @app.exception_handler(OSError)
     def disk(request: Request, error: OSError) -> Response:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return known(request, errors.DiskFull(DISK_FULL))
-        return unknown(request, error)
+        raise error
 
-    @app.exception_handler(Exception)
-    def unknown(request: Request, error: Exception) -> Response:
-        log.error("unexpected error at %s", request.url.path, exc_info=error)
-        detail = "The server failed; this is not your fault, and its log has the details."
-        return _answer(500, "internal-error", "The server failed", detail)
+
+def server_failed() -> Response:
+    """The problem of a fault of the service itself."""
+    detail = "The server failed; this is not your fault, and its log has the details."
+    return _answer(500, "internal-error", "The server failed", detail)

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.api.access import Owner
 from app.api.catalogue import Models
 from app.api.errors import problem_responses
 from app.api.schemas import ModelDetail, ModelSummary
@@ -9,13 +10,13 @@ from app.api.schemas import ModelDetail, ModelSummary
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-@router.get("", summary="List the models")
-def list_models(models: Models) -> list[ModelSummary]:
+@router.get("", summary="List the models", responses=problem_responses(401))
+def list_models(_: Owner, models: Models) -> list[ModelSummary]:
     """List the installed models."""
     return [ModelSummary.of(model, models.default) for model in models.models.values()]
 
 
-@router.get("/{model}", summary="Show one model", responses=problem_responses(404))
-def show_model(model: str, models: Models) -> ModelDetail:
+@router.get("/{model}", summary="Show one model", responses=problem_responses(401, 404))
+def show_model(model: str, _: Owner, models: Models) -> ModelDetail:
     """Show one model: its marks, what it was trained on, and its measured accuracy."""
     return ModelDetail.of(models.get(model), models.default)

@@ -47,7 +47,7 @@ class Blocks:
             raise source.damaged(f"it claims to have blocks of {buffer_bytes:,} bytes")
         self._source = source
         self._buffer_bytes = buffer_bytes
-        # pyBigWig packs a track of zeros 400 times; zlib can't pack more than 1,032 times.
+        # A track of zeros by pyBigWig unpacks to 290 times its size; zlib can reach 1,032 times.
         self._bytes_left = max(2**26, 600 * source.size)
 
     def batches(self, index: NDArray[np.void]) -> Iterator[tuple[NDArray[np.void], list[bytes]]]:
@@ -67,10 +67,11 @@ class Blocks:
             stream = zlib.decompressobj()
             try:
                 block = stream.decompress(packed, self._buffer_bytes)
+                # A block that just fills the buffer may have its checksum still unread.
+                excess = b"" if stream.eof else stream.decompress(stream.unconsumed_tail, 1)
             except zlib.error:
                 raise self._source.damaged("a data block does not unpack") from None
-            # A block that fills the buffer may have its checksum still unread.
-            if not stream.eof and (stream.decompress(stream.unconsumed_tail, 1) or not stream.eof):
+            if excess or not stream.eof:
                 raise self._source.damaged("a data block does not unpack to the size that the header allows")
             if stream.unused_data:
                 raise self._source.damaged("a data block is shorter than its index says")

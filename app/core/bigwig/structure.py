@@ -172,7 +172,7 @@ class _Tally:
         """A sentence on each oddity of the intervals."""
         found = []
         if self.nan_items:
-            found.append(f"{self.nan_items:,} intervals have the value NaN; they are taken as not covered.")
+            found.append(f"Intervals whose value is NaN, taken as not covered: {self.nan_items:,}.")
         if self._empty_items:
-            found.append(f"{self._empty_items:,} intervals have no length; they are left out.")
+            found.append(f"Intervals of no length, left out: {self._empty_items:,}.")
         return found

@@ -1,0 +1,75 @@
+"""The real service in a process of its own, for tests of sockets, disks and memory."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+
+@dataclass
+class Server:
+    """A running service: its process, port, address and log."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def resident_bytes(self) -> int:
+        """Memory that the process holds now."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serve(folder: Path, **settings: object) -> Iterator[Server]:
+    """`epifill serve` with its data in `folder`; settings as EPIFILL_ variables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder.with_name(folder.name + ".log")
+    variables = {"EPIFILL_DATA": folder, **{f"EPIFILL_{name.upper()}": value for name, value in settings.items()}}
+    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+    port = free_port()
+    with log.open("wb") as file:
+        command = [sys.executable, "-m", "app", "serve", "--port", str(port)]
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    server = Server(process, port, log)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx2.get(f"{server.url}/readyz").raise_for_status()
+                break
+            except httpx2.HTTPError:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def until(condition, seconds: float = 20) -> bool:
+    """Wait until something is true; False if it does not become so in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

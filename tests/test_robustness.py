@@ -1,0 +1,196 @@
+"""Slow, rude and vanishing clients, a full disk, large uploads: against the real server."""
+
+import os
+import resource
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.server import Server, serve, until
+
+STALL_SECONDS = 1.5
+
+
+@pytest.fixture(scope="module")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server") / "data"
+    with serve(folder, models=models, default_model="toy", stall_seconds=STALL_SECONDS) as running:
+        yield running
+
+
+def new_sample(server: Server) -> str:
+    return str(httpx2.post(f"{server.url}/v1/samples", json={"name": "a"}).json()["id"])
+
+
+def uploads_under_way(server: Server) -> list[Path]:
+    data = server.log.with_suffix("")
+    return [path for path in data.glob("incoming/*/*") if path.name != "lock"]
+
+
+def closed_within(connection: socket.socket, seconds: float) -> bool:
+    """Whether the server ends the connection; what it says until then is read."""
+    connection.settimeout(seconds)
+    try:
+        while connection.recv(65_536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_stalled_clients_are_cut_off_while_others_are_served(server: Server) -> None:
+    sample = new_sample(server)
+    head = f"PUT /v1/samples/{sample}/tracks/H3K4me1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    kind = "Content-Type: multipart/form-data; boundary=b"
+    form = f"POST /v1/impute HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: 9999\r\n\r\n--b"
+    openings = ["", "GET / HT", "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ", head, head + "x" * 9000, form]
+    connections = []
+    for opening in openings * 4:
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        connection.sendall(opening.encode())
+        connections.append(connection)
+    waits = []
+    for _ in range(30):
+        began = time.monotonic()
+        assert httpx2.get(f"{server.url}/healthz").status_code == 200
+        waits.append(time.monotonic() - began)
+    assert max(waits) < STALL_SECONDS, "others wait for the stalled ones"
+    for connection in connections:
+        assert closed_within(connection, 20)
+        connection.close()
+    assert until(lambda: not uploads_under_way(server))
+
+
+def test_a_client_that_drips_is_cut_off(server: Server) -> None:
+    """A byte now and then does not keep a connection."""
+    sample = new_sample(server)
+    head = f"PUT /v1/samples/{sample}/tracks/H3K4me1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    for opening in (head, "GET /healthz HTTP/1.1\r\nX: "):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(opening.encode())
+            began = time.monotonic()
+            try:
+                while time.monotonic() - began < 20:
+                    connection.sendall(b"x")
+                    connection.settimeout(0.1)
+                    try:
+                        if not connection.recv(65_536):
+                            break
+                    except TimeoutError:
+                        continue
+            except ConnectionError:
+                pass
+            assert time.monotonic() - began < 10
+    assert until(lambda: not uploads_under_way(server))
+
+
+def test_a_client_that_goes_away_leaves_no_file(server: Server) -> None:
+    sample = new_sample(server)
+    head = f"PUT /v1/samples/{sample}/tracks/H3K4me1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head.encode() + bytes(3_000_000))
+        assert until(lambda: bool(uploads_under_way(server)))
+    assert until(lambda: not uploads_under_way(server))
+    assert httpx2.get(f"{server.url}/v1/samples/{sample}").json()["tracks"] == []
+
+
+def test_the_log_has_no_traceback_and_no_machine_path(server: Server) -> None:
+    """After all of the above."""
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert str(server.log.parent) not in log
+
+
+def fill(server: Server, sample: str, content: bytes) -> httpx2.Response:
+    return httpx2.put(f"{server.url}/v1/samples/{sample}/tracks/H3K4me1", content=content, timeout=60)
+
+
+def test_a_file_size_limit_is_a_full_disk_and_the_service_goes_on(
+    models: Path, tracks: dict[str, Path], tmp_path: Path
+) -> None:
+    with serve(tmp_path / "data", models=models, default_model="toy") as server:
+        sample = new_sample(server)
+        _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1_000_000, hard))
+        response = fill(server, sample, bytes(3_000_000))
+        assert response.status_code == 507
+        assert response.json()["type"] == "urn:epifill:problem:disk-full"
+        assert "disk is full" in response.json()["detail"]
+        assert until(lambda: not uploads_under_way(server))
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        assert fill(server, sample, tracks["H3K4me1"].read_bytes()).status_code == 201
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 3 MB, or a skip where none can be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_and_survived(models: Path, tracks: dict[str, Path], small_disk: Path) -> None:
+    with serve(small_disk / "data", models=models, default_model="toy") as server:
+        sample = new_sample(server)
+        assert fill(server, sample, bytes(4_000_000)).status_code == 507
+        ballast = small_disk / "ballast"
+        with pytest.raises(OSError, match="No space left"):
+            ballast.write_bytes(bytes(4_000_000))
+        for _ in range(3):  # the database has no room either
+            assert httpx2.post(f"{server.url}/v1/samples", json={"name": "b"}).status_code in (201, 507)
+        assert fill(server, sample, tracks["H3K4me1"].read_bytes()).status_code == 507
+        assert httpx2.get(f"{server.url}/healthz").status_code == 200
+        ballast.unlink()
+        assert fill(server, sample, tracks["H3K4me1"].read_bytes()).status_code == 201
+
+
+def upload_and_watch(server: Server, megabytes: int) -> tuple[int, float]:
+    """Upload that much; memory that the server took for it, and the longest wait of /healthz meanwhile."""
+    sample = new_sample(server)
+    before = server.resident_bytes()
+    peak, longest, done = before, 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak, longest
+        with httpx2.Client() as client:
+            while not done.is_set():
+                began = time.monotonic()
+                client.get(f"{server.url}/healthz")
+                longest = max(longest, time.monotonic() - began)
+                peak = max(peak, server.resident_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    block = bytes(1 << 20)
+    response = httpx2.put(
+        f"{server.url}/v1/samples/{sample}/tracks/H3K4me1", content=(block for _ in range(megabytes)), timeout=600
+    )
+    done.set()
+    watcher.join()
+    assert response.status_code == 422  # zeros are no bigWig
+    return peak - before, longest
+
+
+def test_a_large_upload_takes_little_memory(server: Server) -> None:
+    memory, _ = upload_and_watch(server, 200)
+    assert memory < 64 * 2**20
+
+
+@pytest.mark.slow
+def test_an_upload_of_a_gigabyte_takes_little_memory_and_stops_nobody(server: Server) -> None:
+    memory, longest = upload_and_watch(server, 1024)
+    print(f"1 GB: {memory / 2**20:.0f} MB of memory, /healthz within {longest * 1000:.0f} ms")
+    assert memory < 64 * 2**20
+    assert longest < 0.1

@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.catalogue = load_catalogue(settings)
     engine = open_database(settings.database)
     data = DataFolder(settings.data)
-    app.state.data = data
+    app.state.engine, app.state.data = engine, data
     app.state.samples = Samples(engine, data)
     app.state.keys = Keys(engine)
     app.state.tasks = set()
@@ -77,6 +77,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         task.cancel()
     await asyncio.gather(*app.state.tasks, return_exceptions=True)
     app.state.data.close()
+    app.state.engine.dispose()
 
 
 def _describe_problems(app: FastAPI) -> None:

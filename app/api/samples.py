@@ -28,7 +28,7 @@ def page(
     owner: Owner,
     stored: Stored,
     limit: Annotated[int, Query(ge=1, le=500, description="Most samples in one answer")] = 50,
-    after: Annotated[str, Query(max_length=64, description="`next` of the answer before")] = "",
+    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
 ) -> SamplePage:
     """List samples, some at a time."""
     samples = stored.page(owner, limit + 1, after)

@@ -175,13 +175,13 @@ def test_a_track_of_infinities_is_refused(tmp_path: Path) -> None:
     with pyBigWig.open(str(path), "w") as file:
         file.addHeader([("chrM", 16_571)])
         file.addEntries(["chrM"] * 2, [0, 25], ends=[25, 50], values=[1.0, float("inf")])
-    with pytest.raises(BadTrackValues, match=r"'x\.bw' holds infinite values, or some beyond 1,000,000, in"):
+    with pytest.raises(BadTrackValues, match=r"'x\.bw' holds infinite values"):
         read(path, Region("chrM", 0, 100))
 
 
 def test_values_beyond_any_p_value_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.bw", CHRM, np.full(663, 1e30, np.float32))
-    with pytest.raises(BadTrackValues, match="some beyond 1,000,000"):
+    with pytest.raises(BadTrackValues, match="values beyond 1,000,000"):
         read(path, CHRM)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from app.core.assemblies import get_assembly, match_chromosomes, recognise
 from app.core.bigwig.read import TrackFile, Tracks
-from app.core.bigwig.structure import Structure, check_structure
+from app.core.bigwig.structure import Structure, chromosomes_of
 from app.core.binned import PIECE_BINS, write_binned
 from app.core.errors import EpifillError
 from app.core.quality import QualityMeter
@@ -54,11 +54,12 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
     """Check a file's structure, read it, and write the binned form and its figures."""
     path, name, folder = Path(request["path"]), request["name"], Path(request["folder"])
     size = request["bin_size_bp"]
-    structure = check_structure(path, name)
-    assembly = get_assembly(request["assembly"]) if request["assembly"] else recognise(structure.chromosomes, name)
+    wanted = request["assembly"]
+    assembly = get_assembly(wanted) if wanted else recognise(chromosomes_of(path, name), name)
     within = Region(*request["region"]) if request["region"] else None
     meter = QualityMeter(assembly, size)
     with Tracks({"track": TrackFile(path, name)}, assembly, size) as tracks:
+        structure = tracks.structure("track")
         write_binned(folder, assembly, size, _read(tracks, meter, within))
     quality = meter.finish()
     matched = match_chromosomes(structure.chromosomes, assembly, name)

@@ -10,7 +10,7 @@ import pyBigWig
 from numpy.typing import NDArray
 
 from app.core.assemblies import Assembly, match_chromosomes
-from app.core.bigwig.validate import check_bigwig
+from app.core.bigwig.structure import Structure, check_structure
 from app.core.errors import BadTrackValues, NotABigWig
 from app.core.regions import Region
 from app.core.signal import Signal
@@ -32,6 +32,8 @@ class TrackFile:
 class Tracks:
     """The bigWig tracks of one sample, open for reading. A context manager; for one thread at a time.
 
+    A file's structure is checked from end to end before pyBigWig opens it, as a damaged one would crash the process.
+
     Parameters
     ----------
     files
@@ -43,7 +45,7 @@ class Tracks:
 
     Raises
     ------
-    NotABigWig, EmptyTrack, AssemblyMismatch
+    NotABigWig, EmptyTrack, BadTrackValues, AssemblyMismatch
         Of the first file that is wrong.
     """
 
@@ -76,6 +78,10 @@ class Tracks:
         """The marks that have a track."""
         return tuple(self._tracks)
 
+    def structure(self, mark: str) -> Structure:
+        """What a track's file was found to hold."""
+        return self._tracks[mark].structure
+
     def read(self, region: Region) -> Signal:
         """The tracks over a region that starts on a bin border.
 
@@ -83,8 +89,6 @@ class Tracks:
 
         Raises
         ------
-        BadTrackValues
-            A value is infinite.
         NotABigWig
             A part of a file cannot be read.
         """
@@ -122,25 +126,19 @@ class _Track:
 
     def __init__(self, file: TrackFile, assembly: Assembly) -> None:
         self._name = file.name
-        summary = check_bigwig(file.path, file.name)
-        if summary and not max(abs(summary.minimum), abs(summary.maximum)) <= LARGEST:
-            raise self._absurd("some place")
+        self.structure = check_structure(file.path, file.name)
+        if max(-self.structure.minimum, self.structure.maximum) > LARGEST:
+            raise BadTrackValues(
+                f"'{self._name}' holds values beyond {LARGEST:,}; replace them by a -log10 p-value.", self._name
+            )
+        self._their_name = match_chromosomes(self.structure.chromosomes, assembly, file.name)
         try:
             self._bigwig = pyBigWig.open(str(file.path.absolute()))
-            chromosomes = self._bigwig.chroms()
         except RuntimeError:
             raise self._damaged() from None
-        self._their_name = match_chromosomes(chromosomes, assembly, file.name)
 
     def _damaged(self) -> NotABigWig:
         return NotABigWig(f"'{self._name}' is damaged and cannot be read; make or transfer it again.", self._name)
-
-    def _absurd(self, where: str) -> BadTrackValues:
-        return BadTrackValues(
-            f"'{self._name}' holds infinite values, or some beyond {LARGEST:,}, in {where};"
-            " replace them by a -log10 p-value.",
-            self._name,
-        )
 
     def close(self) -> None:
         self._bigwig.close()
@@ -168,8 +166,6 @@ class _Track:
             except RuntimeError:
                 raise self._damaged() from None
             means = _bin_means(bases, bin_size_bp)
-            if (np.abs(means) > LARGEST).any():  # NaN compares false
-                raise self._absurd(str(piece))
             bins[first : first + len(means)] = means
             first += len(means)
         return bins

@@ -89,6 +89,13 @@ def check_structure(path: Path, name: str) -> Structure:
     )
 
 
+def chromosomes_of(path: Path, name: str) -> dict[str, int]:
+    """A file's chromosomes and their lengths in bp, looking at nothing else; raises NotABigWig or EmptyTrack."""
+    with path.open("rb") as file:
+        source = Source(file, name)
+        return read_chromosomes(source, read_header(source).chromosomes_at)
+
+
 def _check_count(source: Source, header: Header, index: NDArray[np.void]) -> None:
     """Compare the number of blocks that stands before the data with the index: some may be missing there."""
     count = int.from_bytes(source.read(header.data_at, 8, "data"), "little")

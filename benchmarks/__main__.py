@@ -18,6 +18,7 @@ from app.core.impute import TILE_BINS, impute
 from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
+from benchmarks.serving import ingest, region
 from training.networks import PaperAutoencoder
 from training.simulate import Simulator
 
@@ -112,6 +113,8 @@ def main() -> None:
     out.print("\n| bigWig | ours / bare pyBigWig |\n|---|---|")
     out.print(f"| read five tracks, 100,000 bins | {read / reading:.2f} |")
     out.print(f"| write one track, 100,000 bins, verified and fsynced | {wrote / writing:.2f} |")
+    ingest(out)
+    region(out, MODEL)
 
 
 if __name__ == "__main__":

@@ -128,9 +128,7 @@ def main(count: int, seed: int) -> None:
             began = time.monotonic()
             verdicts = fuzz(server, folder / "originals", count, seed)
             memory = server.resident_bytes() / 2**20
-            print(
-                f"{count} in {time.monotonic() - began:.0f} s: {dict(verdicts)}; {memory:.0f} MB"
-            )
+            print(f"{count} in {time.monotonic() - began:.0f} s: {dict(verdicts)}; {memory:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from app.core.assemblies import HG19, HG38, recognise
 from app.core.binned import PIECE_BINS, BinnedTracks, write_binned
 from app.core.errors import AssemblyMismatch
-from app.core.quality import QualityMeter
+from app.core.quality import QualityMeter, units_warning
 from app.core.regions import Region
 
 PIECE_BP = PIECE_BINS * 25
@@ -118,6 +118,18 @@ def test_odd_tracks_are_warned_of(values, says: str | None) -> None:
     assert quality is not None
     warnings = quality.warnings()
     assert (says is None and not warnings) or any(says in warning for warning in warnings)
+
+
+def test_positions_in_bins_are_warned_of() -> None:
+    whole = {chrom: Region(chrom, 0, length) for chrom, length in HG19.chromosomes.items()}
+    in_bins = {chrom: Region(chrom, 400, region.end // 25) for chrom, region in whole.items()}
+    (warning,) = units_warning(in_bins, HG19)
+    assert "as if positions were counted in bins and not in bases" in warning
+    assert "on chr1 up to 9,970,024 of 249,250,621 bp" in warning
+    assert units_warning(whole, HG19) == []
+    assert units_warning({**in_bins, "chr7": whole["chr7"]}, HG19) == []
+    assert units_warning({"chr1": Region("chr1", 9_000_000, 9_500_000)}, HG19) == []
+    assert units_warning({}, HG19) == []
 
 
 def test_no_value_no_quality() -> None:

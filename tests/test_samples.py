@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyBigWig
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -373,6 +374,29 @@ def test_more_imputations_than_fit_are_asked_to_wait(client: TestClient, tracks:
     assert int(response.headers["retry-after"]) > 0
     gate._value = free
     assert client.get(f"/v1/samples/{sample}/region", params={"region": REGION}).status_code == 200
+
+
+def test_what_is_odd_about_a_file_is_told_with_its_track(client: TestClient, tmp_path: Path) -> None:
+    """Foreign contigs, names without chr, log ratios, positions counted in bins."""
+    path = tmp_path / "odd.bw"
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader([("21", 48_129_895), ("GL000192.1", 547_496)])
+        file.addEntries("21", 0, values=np.linspace(-2, 2, 1_925_000), span=1, step=1)
+    track = put(client, new_sample(client), "H3K4me1", path.read_bytes()).json()
+    warnings = "\n".join(track["warnings"])
+    assert "Chromosome names were mapped: 21 as chr21." in warnings
+    assert "1 contigs that the assembly does not have were left out: GL000192.1." in warnings
+    assert "values are negative" in warnings
+    assert "counted in bins and not in bases" in warnings
+
+
+def test_real_tracks_raise_no_warning(client: TestClient, real_data: Path) -> None:
+    sample = new_sample(client)
+    for mark in ("H3K4me3", "H3K27me3"):
+        path = real_data / f"roadmap_pilot/E017-{mark}.pval.signal.bigWig"
+        track = put(client, sample, mark, path.read_bytes()).json()
+        assert track["warnings"] == []
+        assert track["quality"]["covered_bins"] == 1_126_469
 
 
 def test_a_mark_that_no_model_has_is_refused(client: TestClient) -> None:

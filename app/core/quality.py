@@ -1,11 +1,13 @@
 """What a track looks like, and what is odd about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.assemblies import Assembly
+from app.core.regions import Region
 
 LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999)
 """Levels of the reported quantiles."""
@@ -51,6 +53,29 @@ class Quality:
         if self.maximum == self.minimum:
             warnings.append(f"Every value is {self.maximum:g}; a constant track tells a model nothing.")
         return warnings
+
+
+def units_warning(spans: Mapping[str, Region], assembly: Assembly) -> list[str]:
+    """A warning if positions seem to be counted in bins: all values in the first few percent of every chromosome.
+
+    Parameters
+    ----------
+    spans
+        First to last covered base of each chromosome that has values.
+    """
+    shares = {
+        chrom: (span.start / assembly.length(chrom), span.end / assembly.length(chrom))
+        for chrom, span in spans.items()
+        if chrom != "chrM"
+    }
+    if not shares or not all(first < 0.01 and 1 / 60 < last < 1 / 15 for first, last in shares.values()):
+        return []
+    chrom, most = next(iter(shares)), max(last for _, last in shares.values())
+    return [
+        f"Every value lies in the first {most:.0%} of its chromosome (on {chrom} up to {spans[chrom].end:,} of"
+        f" {assembly.length(chrom):,} bp), as if positions were counted in bins and not in bases; marks imputed from this"
+        " track would stand at wrong places."
+    ]
 
 
 class QualityMeter:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from app.core.assemblies import get_assembly, match_chromosomes, recognise
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.structure import Structure, chromosomes_of
-from app.core.binned import PIECE_BINS, write_binned
+from app.core.binned import PIECE_BINS, BinnedTracks, write_binned
 from app.core.errors import EpifillError
-from app.core.quality import QualityMeter
+from app.core.quality import QualityMeter, units_warning
 from app.core.regions import Region
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -63,10 +63,16 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
         write_binned(folder, assembly, size, _read(tracks, meter, within))
     quality = meter.finish()
     matched = match_chromosomes(structure.chromosomes, assembly, name)
+    units = units_warning(BinnedTracks({"track": folder}).covered_spans(), assembly)
     return {
         "assembly": assembly.name,
         "quality": asdict(quality) if quality else None,
-        "warnings": [*structure.warnings, *_notes(structure, matched), *(quality.warnings() if quality else [])],
+        "warnings": [
+            *structure.warnings,
+            *_notes(structure, matched),
+            *units,
+            *(quality.warnings() if quality else []),
+        ],
     }
 
 

@@ -73,8 +73,8 @@ def units_warning(spans: Mapping[str, Region], assembly: Assembly) -> list[str]:
     chrom, most = next(iter(shares)), max(last for _, last in shares.values())
     return [
         f"Every value lies in the first {most:.0%} of its chromosome (on {chrom} up to {spans[chrom].end:,} of"
-        f" {assembly.length(chrom):,} bp), as if positions were counted in bins and not in bases; marks imputed from this"
-        " track would stand at wrong places."
+        f" {assembly.length(chrom):,} bp), as if positions were counted in bins and not in bases; marks imputed from"
+        " this track would stand at wrong places."
     ]
 
 

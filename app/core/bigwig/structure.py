@@ -4,7 +4,7 @@ libBigWig trusts what a file says: ids, counts, offsets, extents. So all of it i
 holds is counted from the data itself.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.core.bigwig.blocks import Blocks, Intervals, read_intervals
 from app.core.bigwig.source import Source
-from app.core.bigwig.trees import read_chromosomes, read_index
+from app.core.bigwig.trees import positions, read_chromosomes, read_index
 from app.core.bigwig.validate import Header, Summary, no_values, read_header
 from app.core.bigwig.zooms import Reach, read_zoom_indexes, read_zooms
 from app.core.errors import BadTrackValues
@@ -35,6 +35,38 @@ class Structure:
     """Intervals whose value is NaN."""
     warnings: list[str]
     """What is odd but does no harm, a sentence each."""
+    coverage: "Coverage" = field(compare=False, repr=False)
+    """Where the values are."""
+
+
+class Coverage:
+    """Where a track has values, in cells of 16 kb: runs of them, so that it takes no more room than the intervals."""
+
+    _CELL_BITS = 14
+
+    def __init__(self) -> None:
+        self._firsts: list[NDArray[np.int64]] = []
+        self._lasts: list[NDArray[np.int64]] = []
+
+    def add(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> None:
+        """Note sorted intervals, as `positions`, that lie behind all those before."""
+        self._note(start >> self._CELL_BITS, (end - 1 >> self._CELL_BITS) + 1)
+
+    def _note(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
+        gap = first[1:] > last[:-1]
+        self._firsts.append(first[np.append(True, gap)])
+        self._lasts.append(last[np.append(gap, True)])
+
+    def may_cover(self, chromosome: int, start: int, end: int) -> bool:
+        """False only if no value lies in bases `start` up to `end` of the chromosome with that id."""
+        if len(self._firsts) > 1:
+            first, last = np.concatenate(self._firsts), np.concatenate(self._lasts)
+            self._firsts, self._lasts = [], []
+            self._note(first, last)
+        left = int(positions(chromosome, start)) >> self._CELL_BITS
+        right = (int(positions(chromosome, end)) - 1 >> self._CELL_BITS) + 1
+        run = int(np.searchsorted(self._lasts[0], left, side="right"))
+        return run < len(self._firsts[0]) and bool(self._firsts[0][run] < right)
 
 
 def check_structure(path: Path, name: str) -> Structure:
@@ -86,6 +118,7 @@ def check_structure(path: Path, name: str) -> Structure:
         tally.total,
         tally.nan_items,
         warnings,
+        tally.coverage,
     )
 
 
@@ -123,6 +156,7 @@ class _Tally:
         self._nan_bases = 0
         self.nan_items = 0
         self.covered_bases = 0
+        self.coverage = Coverage()
         self.minimum, self.maximum = np.inf, -np.inf
         self.total = 0.0
 
@@ -155,6 +189,7 @@ class _Tally:
             start, end, value, width = start[kept], end[kept], value[kept], width[kept]
             lowest, highest = float(value.min()), float(value.max())
         self.covered_bases += int(width.sum())
+        self.coverage.add(start, end)
         self.total += float((width * value).sum())
         self.minimum, self.maximum = min(self.minimum, lowest), max(self.maximum, highest)
         reach = Reach.of(start, end)

@@ -18,27 +18,6 @@ from app.core.bigwig.zooms import Reach, read_zoom_indexes, read_zooms
 from app.core.errors import BadTrackValues
 
 
-@dataclass(frozen=True)
-class Structure:
-    """What a sound bigWig holds."""
-
-    version: int
-    chromosomes: dict[str, int]
-    """Names and lengths in bp, in the order of their ids in the file."""
-    covered_bases: int
-    """Bases with a value; NaN is none."""
-    minimum: float
-    maximum: float
-    total: float
-    """Sum over the covered bases of their values."""
-    nan_items: int
-    """Intervals whose value is NaN."""
-    warnings: list[str]
-    """What is odd but does no harm, a sentence each."""
-    coverage: "Coverage" = field(compare=False, repr=False)
-    """Where the values are."""
-
-
 class Coverage:
     """Where a track has values, in cells of 16 kb: runs of them, so that it takes no more room than the intervals."""
 
@@ -67,6 +46,27 @@ class Coverage:
         right = (int(positions(chromosome, end)) - 1 >> self._CELL_BITS) + 1
         run = int(np.searchsorted(self._lasts[0], left, side="right"))
         return run < len(self._firsts[0]) and bool(self._firsts[0][run] < right)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a sound bigWig holds."""
+
+    version: int
+    chromosomes: dict[str, int]
+    """Names and lengths in bp, in the order of their ids in the file."""
+    covered_bases: int
+    """Bases with a value; NaN is none."""
+    minimum: float
+    maximum: float
+    total: float
+    """Sum over the covered bases of their values."""
+    nan_items: int
+    """Intervals whose value is NaN."""
+    warnings: list[str]
+    """What is odd but does no harm, a sentence each."""
+    coverage: Coverage = field(default_factory=Coverage, compare=False, repr=False)
+    """Where the values are."""
 
 
 def check_structure(path: Path, name: str) -> Structure:

@@ -1,9 +1,6 @@
 """`python -m benchmarks`: how far the service is from what this machine could do. Prints Markdown."""
 
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +15,12 @@ from app.core.impute import TILE_BINS, impute
 from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
-from benchmarks.serving import ingest, region
+from benchmarks.serving import ingest, region, seconds
 from training.networks import PaperAutoencoder
 from training.simulate import Simulator
 
 MODEL = Path(__file__).parents[1] / "models/paper-core5"
 REGION = Region("chr21", 20_000_000, 22_500_000)  # 100,000 bins
-REPEATS = 5
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Median wall time of some runs after a warm one."""
-    work()
-    times = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
 
 
 def literal(network: PaperAutoencoder, values: torch.Tensor) -> torch.Tensor:

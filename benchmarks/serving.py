@@ -27,7 +27,7 @@ CHR1 = Region("chr1", 0, 249_250_621)
 MARKS = ("H3K4me1", "H3K4me3", "H3K36me3", "H3K27me3")
 
 
-def median(work: Callable[[], object], repeats: int) -> float:
+def seconds(work: Callable[[], object], repeats: int = 5) -> float:
     """Median wall time of some runs after a warm one."""
     work()
     times = []
@@ -53,8 +53,8 @@ def ingest(out: Console) -> None:
         with BigWigWriter(folder / ORIGINAL, HG19, 25) as writer:
             for piece in CHR1.pieces(25_000_000):
                 writer.add(piece, Simulator(0, HG19).simulate(piece, 0, MARKS[:1]).values[0])
-        bare = median(lambda: read_bare(folder / ORIGINAL), 3)
-        ours = median(lambda: asyncio.run(take_in(folder, "x.bw", None, 25, Limits())), 3)
+        bare = seconds(lambda: read_bare(folder / ORIGINAL), 3)
+        ours = seconds(lambda: asyncio.run(take_in(folder, "x.bw", None, 25, Limits())), 3)
         size = (folder / ORIGINAL).stat().st_size / 1e6
         out.print(
             f"\n| ingest of chr1, {CHR1.n_bins(25):,} bins, {size:.0f} MB | s | of the bare read |\n|---|---|---|"
@@ -79,7 +79,7 @@ def region(out: Console, model_folder: Path) -> None:
                 content = (folder / "x.bw").read_bytes()
                 client.put(f"/v1/samples/{sample}/tracks/{mark}", content=content).raise_for_status()
             values = np.random.default_rng(0).random((1, len(model.marks), place.n_bins(25) + 80), np.float32)
-            alone = median(lambda: model.run(values), 30)
+            alone = seconds(lambda: model.run(values), 30)
             out.print(
                 f"\n| 100 kb, four observed marks, one target (tile of {TILE_BINS} bins) | ms | beyond the model |"
             )

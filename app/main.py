@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 from app import __version__
 from app.api import health, impute, models, pages, region, samples, tracks
+from app.api.access import Gate
 from app.api.catalogue import load_catalogue
 from app.api.errors import Problem, install_handlers
 from app.api.faults import Faults
@@ -57,10 +58,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keys = Keys(engine)
     app.state.tasks = set()
     app.state.ingests = asyncio.Semaphore(_INGESTS_AT_ONCE)
+    app.state.uploads = asyncio.Semaphore(settings.max_uploads_at_once)
     app.state.imputations = asyncio.Semaphore(settings.max_imputations_at_once)
     install_handlers(app)
     app.add_middleware(Patience, stall_seconds=settings.stall_seconds)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
+    if settings.api_keys_required:
+        app.add_middleware(Gate, keys=app.state.keys)
     app.add_middleware(Faults)
     for room in (impute, samples, tracks, region, models, health, pages):
         app.include_router(room.router)

@@ -1,12 +1,19 @@
 """uvicorn's HTTP protocol, with an end to its patience: by itself it waits forever for a request's headers."""
 
 import asyncio
+import socket
+import struct
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+_AT_ONCE = struct.pack("ii", 1, 0)
+
 
 def patient_protocol(stall_seconds: float) -> type[H11Protocol]:
-    """A protocol class that closes a connection whose next request has not come whole, up to its body, in time."""
+    """A protocol class that ends a connection whose next request has not come in time, up to its body.
+
+    So it does with a client that does not take what it is answered.
+    """
 
     class PatientProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
@@ -23,6 +30,15 @@ def patient_protocol(stall_seconds: float) -> type[H11Protocol]:
             elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
                 self._wait()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._stop()
+            self._wait()
+
+        def resume_writing(self) -> None:
+            self._stop()
+            super().resume_writing()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()
             super().connection_lost(exc)
@@ -36,7 +52,8 @@ def patient_protocol(stall_seconds: float) -> type[H11Protocol]:
             self._timer = None
 
         def _give_up(self) -> None:
-            if not self.transport.is_closing():
-                self.transport.close()
+            # close() would wait for a client that does not read, and the kernel would keep what it has not taken.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self.transport.abort()
 
     return PatientProtocol

@@ -21,8 +21,8 @@ class Settings(BaseSettings):
         Most bins that one answer may hold per mark. The default admits chr21 in 25-bp bins.
     max_tracks_per_sample, max_samples_per_owner, max_bytes_per_owner
         What may be stored.
-    max_imputations_at_once
-        More are answered 429. An imputation uses every core as it is.
+    max_imputations_at_once, max_uploads_at_once
+        More are answered 429. An imputation uses every core as it is; an upload counts until it has been checked.
     stall_seconds
         A client that sends or takes nothing for that long is cut off.
     threads
@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     max_samples_per_owner: int = Field(default=1000, ge=1)
     max_bytes_per_owner: int = Field(default=200 * 2**30, ge=1)
     max_imputations_at_once: int = Field(default=4, ge=1)
+    max_uploads_at_once: int = Field(default=16, ge=1)
     stall_seconds: float = Field(default=20, gt=0)
     threads: int = Field(default=0, ge=0)
     data: Path = Path("epifill-data")

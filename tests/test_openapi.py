@@ -23,7 +23,7 @@ def test_references_resolve_and_problems_are_documented(client: TestClient) -> N
     references = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
     assert references <= set(schemas)
     responses = document["paths"]["/v1/impute"]["post"]["responses"]
-    assert set(responses) == {"200", "401", "404", "408", "413", "422", "429", "507"}
+    assert set(responses) == {"200", "400", "401", "404", "408", "413", "422", "429", "507"}
     assert set(responses["200"]["content"]) == {
         "application/json",
         "text/plain",

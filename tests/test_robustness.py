@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 
+from app.core.assemblies import HG19
+from app.core.bigwig.write import BigWigWriter
+from app.core.regions import Region
 from tests.server import Server, serve, until
 
 STALL_SECONDS = 1.5
@@ -100,6 +104,34 @@ def test_a_client_that_goes_away_leaves_no_file(server: Server) -> None:
         assert until(lambda: bool(uploads_under_way(server)))
     assert until(lambda: not uploads_under_way(server))
     assert httpx2.get(f"{server.url}/v1/samples/{sample}").json()["tracks"] == []
+
+
+def test_a_client_that_does_not_read_is_cut_off(server: Server, tracks: dict[str, Path], tmp_path: Path) -> None:
+    sample = new_sample(server)
+    path = tmp_path / "big.bw"
+    with BigWigWriter(path, HG19, 25) as writer:
+        values = np.random.default_rng(0).random(2_000_000).astype(np.float32)
+        writer.add(Region("chr1", 0, 50_000_000), values)
+    url = f"/v1/samples/{sample}/tracks/H3K4me1"
+    httpx2.put(server.url + url, content=path.read_bytes(), timeout=60).raise_for_status()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(f"GET {url}.bigWig HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        here = connection.getsockname()[1]
+        assert until(lambda: not established(server.port, here), 20)
+
+
+def established(port: int, client: int) -> bool:
+    """Whether the server still holds its side of a connection."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(f":{port:04X}" in line.split()[1] and f":{client:04X}" in line.split()[2] for line in lines)
+
+
+def test_a_large_body_that_is_no_upload_is_refused(server: Server) -> None:
+    response = httpx2.post(f"{server.url}/v1/samples", content=b'{"name": "' + b"a" * 1_000_000 + b'"}')
+    assert response.status_code == 413
+    assert response.json()["type"] == "urn:epifill:problem:content-too-large"
 
 
 def test_the_log_has_no_traceback_and_no_machine_path(server: Server) -> None:

@@ -4,6 +4,9 @@ import base64
 import hashlib
 import io
 import json
+import os
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +19,14 @@ from sqlmodel import Session
 from app.core.assemblies import HG19, HG38
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
+from app.core.errors import AssemblyMismatch
 from app.core.impute import impute
 from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
 from app.main import create_app
 from app.settings import Settings
+from app.store.ingest import Taken
 from app.store.tables import Track
 from tests.conftest import CHR21, CHRM, MARKS
 from tests.test_api import problem
@@ -271,13 +276,15 @@ def test_checksums_are_verified(client: TestClient, tracks: dict[str, Path], dat
     sample = new_sample(client)
     content = tracks["H3K4me1"].read_bytes()
     right = hashlib.sha256(content).hexdigest()
-    good = {"Content-Digest": f"md5=:AAAA:, sha-256=:{digest_of(content)}:"}
+    good = {"Content-Digest": f"md5=:AAAA:, sha-256=:{digest_of(content)}:;x=1"}
     assert put(client, sample, "H3K4me1", content, **good).status_code == 201
     assert put(client, sample, "H3K4me1", content, **{"X-Checksum-SHA256": right.upper()}).status_code == 200
     for headers in (
         {"X-Checksum-SHA256": "0" * 64},
         {"Content-Digest": f"sha-256=:{digest_of(b'other')}:"},
         {"Content-Digest": "sha-256=:???:"},
+        {"Content-Digest": "sha-256=::", "X-Checksum-SHA256": right},
+        {"Content-Digest": f"sha-256=:{digest_of(content)}:", "X-Checksum-SHA256": "0" * 64},
     ):
         detail = problem(put(client, sample, "H3K4me3", content, **headers), 422, "checksum-mismatch")
         assert right in detail
@@ -341,27 +348,115 @@ def test_a_second_server_leaves_the_first_ones_uploads_alone(models: Path, data:
 
 
 def test_limits_are_told_with_their_numbers(models: Path, tracks: dict[str, Path], data: Path) -> None:
+    """Bytes count with the binned form, which is larger than a small file."""
     content = tracks["H3K4me1"].read_bytes()
-    room = Settings(
-        models=models,
-        default_model="toy",
-        data=data,
-        max_samples_per_owner=2,
-        max_tracks_per_sample=1,
-        max_bytes_per_owner=2 * len(content) - 1,
-    )
-    with TestClient(create_app(room)) as client:
+    room = {"max_samples_per_owner": 2, "max_tracks_per_sample": 1, "max_bytes_per_owner": 300_000}
+    with TestClient(create_app(Settings(models=models, default_model="toy", data=data, **room))) as client:
         sample, other = new_sample(client), new_sample(client)
         detail = problem(client.post("/v1/samples", json={"name": "c"}), 413, "limit-reached")
         assert "You have 2 samples" in detail
         assert put(client, sample, "H3K4me1", content).status_code == 201
+        before = stored_files(data)
         assert "has 1 tracks" in problem(put(client, sample, "H3K4me3", content), 413, "limit-reached")
-        detail = problem(put(client, other, "H3K4me3", content), 413, "limit-reached")
-        assert f"{2 * len(content) - 1:,} that you may store" in detail
-        chunks = (content[i : i + 999] for i in range(0, len(content), 999))  # without a Content-Length
-        response = client.put(f"/v1/samples/{other}/tracks/H3K4me3", content=chunks)
-        problem(response, 413, "limit-reached")
+        second = tracks["H3K9me3"].read_bytes()
+        assert "300,000 that you may store" in problem(put(client, other, "H3K4me3", second), 413, "limit-reached")
+        detail = problem(put(client, other, "H3K4me3", bytes(200_000)), 413, "limit-reached")
+        assert "with 200,000 more" in detail
+        chunks = (bytes(999) for _ in range(200))  # without a Content-Length
+        problem(client.put(f"/v1/samples/{other}/tracks/H3K4me3", content=chunks), 413, "limit-reached")
         assert client.get(f"/v1/samples/{other}").json()["tracks"] == []
+        assert stored_files(data) == before
+
+
+def test_more_uploads_than_fit_are_asked_to_wait(client: TestClient, tracks: dict[str, Path]) -> None:
+    gate = client.app.state.uploads  # type: ignore[attr-defined]
+    free, gate._value = gate._value, 0
+    sample = new_sample(client)
+    assert "try again" in problem(put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes()), 429, "busy")
+    gate._value = free
+    for content in (b"junk", tracks["H3K4me1"].read_bytes()):
+        put(client, sample, "H3K4me1", content)
+    assert gate._value == free, "every upload must give its place back"
+
+
+def test_two_uploads_of_one_mark_at_once(client: TestClient, tracks: dict[str, Path]) -> None:
+    """The second is told to wait; neither fails the other."""
+    sample = new_sample(client)
+    samples = client.app.state.samples  # type: ignore[attr-defined]
+    samples.begin("local", sample, "H3K4me1", "x.bw", "0" * 64, 4)
+    response = put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
+    assert "Another upload of H3K4me1 is being checked" in problem(response, 409, "track-not-ready")
+
+
+def test_the_first_track_to_arrive_settles_the_assembly(
+    client: TestClient, tracks: dict[str, Path], data: Path
+) -> None:
+    """Even if another was already on its way."""
+    sample = new_sample(client)
+    samples = client.app.state.samples  # type: ignore[attr-defined]
+    late, _ = samples.begin("local", sample, "H3K9me3", "late.bw", "0" * 64, 4)
+    assert put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes()).status_code == 201
+    folder = client.app.state.data.new_incoming()  # type: ignore[attr-defined]
+    before = stored_files(data)
+    with pytest.raises(AssemblyMismatch, match=r"'late\.bw' is in assembly hg38, but the sample is in hg19"):
+        samples.finish(late, folder, "late.bw", "0" * 64, 4, Taken("hg38", None, []), 10**9)
+    assert stored_files(data) == before
+
+
+def test_a_sample_deleted_during_an_upload_takes_the_upload_along(client: TestClient, data: Path) -> None:
+    sample = new_sample(client)
+    samples = client.app.state.samples  # type: ignore[attr-defined]
+    track, _ = samples.begin("local", sample, "H3K9me3", "late.bw", "0" * 64, 4)
+    client.delete(f"/v1/samples/{sample}")
+    folder = client.app.state.data.new_incoming()  # type: ignore[attr-defined]
+    samples.finish(track, folder, "late.bw", "0" * 64, 4, Taken("hg19", None, []), 10**9)
+    samples.refuse(track, {}, forget=True)
+    assert not list((data / "tracks").glob("*/*"))
+
+
+def test_what_another_owner_stored_before_does_not_show(
+    client: TestClient, tracks: dict[str, Path], data: Path
+) -> None:
+    """The file is shared, its date is the track's own."""
+    first, second = new_sample(client), new_sample(client)
+    content = tracks["H3K4me1"].read_bytes()
+    put(client, first, "H3K4me1", content)
+    (original,) = data.glob("tracks/*/*/original.bigWig")
+    os.utime(original, (10**9, 10**9))
+    track = put(client, second, "H3K4me1", content).json()
+    modified = client.head(track["links"]["file"]).headers["last-modified"]
+    assert abs(parsedate_to_datetime(modified) - datetime.fromisoformat(track["created"])).total_seconds() < 1
+
+
+def test_a_copy_that_is_still_good_is_not_sent_again(client: TestClient, tracks: dict[str, Path]) -> None:
+    sample = new_sample(client)
+    track = put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes()).json()
+    fresh = client.get(track["links"]["file"], headers={"If-None-Match": f'"{track["sha256"]}"'})
+    assert (fresh.status_code, fresh.content) == (304, b"")
+    assert client.get(track["links"]["file"], headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_values_on_foreign_contigs_alone_are_no_track(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "x.bw"
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader([("chr21", 48_129_895), ("chrUn_x", 5000)])
+        file.addEntries(["chrUn_x"], [0], ends=[50], values=[3.0])
+    detail = problem(put(client, new_sample(client), "H3K4me1", path.read_bytes()), 422, "empty-track")
+    assert "no value on a chromosome of hg19" in detail
+
+
+def test_an_empty_database_does_not_cost_the_files_of_another(
+    models: Path, tracks: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    settings = Settings(models=models, default_model="toy", data=data)
+    with TestClient(create_app(settings)) as client:
+        sample = new_sample(client)
+        put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    with TestClient(create_app(settings.model_copy(update={"database_url": other}))) as client:
+        assert client.get("/v1/samples").json()["samples"] == []
+    with TestClient(create_app(settings)) as client:
+        assert client.get(f"/v1/samples/{sample}/tracks/H3K4me1.bigWig").content == tracks["H3K4me1"].read_bytes()
 
 
 def test_more_imputations_than_fit_are_asked_to_wait(client: TestClient, tracks: dict[str, Path]) -> None:

@@ -5,11 +5,16 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.errors import answer_to
 from app.core.errors import KeyRefused
 from app.store.keys import Keys
 from app.store.samples import Samples
 from app.store.tables import LOCAL
+
+NO_KEY = "This service needs an API key; send one as 'Authorization: Bearer epf_...'."
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, epf_..., where the service asks for one")
 
@@ -21,9 +26,30 @@ async def _owner(
     if not request.app.state.settings.api_keys_required:
         return LOCAL
     if credentials is None:
-        raise KeyRefused("This service needs an API key; send one as 'Authorization: Bearer epf_...'.")
+        raise KeyRefused(NO_KEY)
     keys: Keys = request.app.state.keys
     return await run_in_threadpool(keys.owner_of, credentials.credentials)
+
+
+class Gate:
+    """Ask for a key before anything of a request's body is read."""
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request with a good key; answer 401 to another."""
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            kind, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+            try:
+                if kind.lower() != "bearer":
+                    raise KeyRefused(NO_KEY)
+                await run_in_threadpool(self._keys.owner_of, key.strip())
+            except KeyRefused as error:
+                await answer_to(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 async def _samples(request: Request) -> Samples:

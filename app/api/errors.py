@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from app.core import errors
 from app.store.files import DISK_FULL
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 MEDIA_TYPE = "application/problem+json"
 
 PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
@@ -80,6 +82,13 @@ def problem_of(error: errors.EpifillError) -> Problem:
     )
 
 
+def answer_to(error: errors.EpifillError) -> Response:
+    """The answer to a core error."""
+    headers = {429: {"Retry-After": "10"}, 401: {"WWW-Authenticate": "Bearer"}}
+    document = problem_of(error)
+    return _document(document, headers.get(document.status, {}))
+
+
 def _document(problem: Problem, headers: Mapping[str, str]) -> Response:
     return ProblemResponse(orjson.dumps(problem.model_dump(exclude_none=True)), problem.status, headers)
 
@@ -104,9 +113,7 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(errors.EpifillError)
     def known(_: Request, error: errors.EpifillError) -> Response:
-        headers = {429: {"Retry-After": "10"}, 401: {"WWW-Authenticate": "Bearer"}}
-        document = problem_of(error)
-        return _document(document, headers.get(document.status, {}))
+        return answer_to(error)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -117,6 +124,8 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
+            return answer_to(errors.DiskFull(DISK_FULL))  # a form could not be spooled
         if error.status_code == 413:
             return _answer(413, "content-too-large", "Content Too Large", str(error.detail))
         if error.status_code == 408:
@@ -138,7 +147,7 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     def disk(request: Request, error: OSError) -> Response:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in _NO_ROOM:
             return known(request, errors.DiskFull(DISK_FULL))
         raise error
 

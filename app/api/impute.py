@@ -34,7 +34,7 @@ _NONE: list[str] = []
     response_class=Response,
     responses={
         200: {"description": "The imputed tracks", "content": ANSWERS},
-        **problem_responses(401, 404, 408, 413, 422, 429, 507),
+        **problem_responses(400, 401, 404, 408, 413, 422, 429, 507),
     },
 )
 async def impute_tracks(

@@ -14,7 +14,12 @@ from app.api.errors import body_too_large, too_large_detail
 
 
 class BodyLimit:
-    """Refuse a body of more than `max_bytes`: by its Content-Length before it is read, else while it is read."""
+    """Refuse a body of more than `max_bytes`: by its Content-Length before it is read, else while it is read.
+
+    Only uploads may be that large; other bodies are held in memory whole and stay below SMALL.
+    """
+
+    SMALL = 65_536
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -25,9 +30,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_bytes:
-            await body_too_large(self._max_bytes)(scope, receive, send)
+        headers = Headers(scope=scope)
+        upload = scope["method"] == "PUT" or headers.get("content-type", "").startswith("multipart/form-data")
+        most = self._max_bytes if upload else self.SMALL
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > most:
+            await body_too_large(most)(scope, receive, send)
             return
         seen = 0
 
@@ -35,8 +43,8 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                raise HTTPException(413, too_large_detail(self._max_bytes))
+            if seen > most:
+                raise HTTPException(413, too_large_detail(most))
             return message
 
         await self._app(scope, counted, send)

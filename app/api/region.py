@@ -14,7 +14,7 @@ from app.api.formats import ANSWERS, Format
 from app.api.schemas import RegionAnswer
 from app.api.tracks import BIN_SIZE_BP
 from app.core.binned import BinnedTracks
-from app.core.errors import AssemblyMismatch, NothingObserved, UnknownModel
+from app.core.errors import AssemblyMismatch, NothingObserved, TrackNotReady, UnknownModel
 from app.core.marks import plan
 from app.core.model import Model
 
@@ -30,7 +30,7 @@ _NONE: list[str] = []
     response_class=Response,
     responses={
         200: {"description": "The imputed tracks", "content": ANSWERS},
-        **problem_responses(401, 404, 413, 422, 429),
+        **problem_responses(401, 404, 409, 413, 422, 429),
     },
 )
 async def impute_region(
@@ -58,9 +58,11 @@ async def impute_region(
     settled = plan(chosen, list(folders), several(mask), several(targets))
     wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
     async with turn(request):
-        return await run_in_threadpool(
-            answer, BinnedTracks(folders), chosen, settled, wanted, settings.max_region_bins, format
-        )
+        try:
+            opened = await run_in_threadpool(BinnedTracks, folders)
+        except FileNotFoundError:
+            raise TrackNotReady("A track of the sample has just been replaced; ask again.") from None
+        return await run_in_threadpool(answer, opened, chosen, settled, wanted, settings.max_region_bins, format)
 
 
 def _check_fit(model: Model, assembly: str | None) -> None:

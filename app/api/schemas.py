@@ -134,7 +134,7 @@ class TrackAnswer(BaseModel):
         """A stored track, for JSON."""
         own = f"/v1/samples/{track.sample_id}/tracks/{track.mark}"
         links = {"self": own, "file": f"{own}.bigWig"}
-        return cls(**track.model_dump(exclude={"sample_id"}), links=links)
+        return cls(**track.model_dump(exclude={"sample_id", "stored_bytes"}), links=links)
 
 
 class SampleAnswer(BaseModel):

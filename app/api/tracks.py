@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+from email.utils import format_datetime
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
@@ -14,7 +15,7 @@ from app.api.catalogue import Catalogue, CurrentSettings, Models
 from app.api.errors import problem_of, problem_responses
 from app.api.schemas import TrackAnswer
 from app.api.uploads import Received, check_digest, pieces_of, receive
-from app.core.errors import BadName, EpifillError
+from app.core.errors import BadName, Busy, EpifillError, TrackNotReady
 from app.core.marks import check_mark, mark_of_file
 from app.settings import Settings
 from app.store.files import DataFolder
@@ -26,18 +27,18 @@ router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"])
 BIN_SIZE_BP = 25
 """Bins of the stored form."""
 
-_UPLOAD = problem_responses(401, 404, 408, 413, 422, 507)
+_UPLOAD = {
+    200: {"description": "Replaced the track that was there", "model": TrackAnswer},
+    202: {"description": "With `Prefer: respond-async`: poll the track until it is ready", "model": TrackAnswer},
+    **problem_responses(400, 401, 404, 408, 409, 413, 422, 429, 507),
+}
 
 
 @router.put(
     "/{mark}",
     summary="Upload a track as the raw body",
     status_code=201,
-    responses={
-        200: {"description": "Replaced the track that was there", "model": TrackAnswer},
-        202: {"description": "With `Prefer: respond-async`: poll the track until it is ready", "model": TrackAnswer},
-        **_UPLOAD,
-    },
+    responses=_UPLOAD,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -84,16 +85,26 @@ async def post(
     responses={
         200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
         206: {"description": "The asked range of bytes"},
+        304: {"description": "The file has not changed since the ETag in If-None-Match"},
+        400: {"description": "The Range header cannot be read", "content": {"text/plain": {}}},
         **problem_responses(401, 404, 409, 416),
     },
 )
-def download(sample: str, mark: str, owner: Owner, stored: Stored) -> FileResponse:
+def download(sample: str, mark: str, request: Request, owner: Owner, stored: Stored) -> Response:
     """Answer the file's bytes; ranges are honoured, and the ETag is its SHA-256."""
     track = stored.track(owner, sample, mark)
-    headers = {"ETag": f'"{track.sha256}"', "Cache-Control": "private, no-cache"}
-    return FileResponse(
-        stored.original(track), media_type="application/octet-stream", filename=f"{mark}.bigWig", headers=headers
-    )
+    # The file itself may be older, if somebody else has stored the same bytes before.
+    modified = format_datetime(track.created, usegmt=True)
+    headers = {"ETag": f'"{track.sha256}"', "Cache-Control": "private, no-cache", "Last-Modified": modified}
+    path = stored.original(track)
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise TrackNotReady(f"The track {mark} has just been replaced; ask again.", mark) from None
+    kind = "application/octet-stream"
+    return FileResponse(path, media_type=kind, filename=f"{mark}.bigWig", headers=headers, stat_result=stat)
 
 
 @router.get("/{mark}", summary="Show a track", responses=problem_responses(401, 404))
@@ -120,7 +131,11 @@ class _Upload:
 
     async def take(self, chunks, response: Response) -> TrackAnswer:  # type: ignore[no-untyped-def]
         """Receive, check and publish; answer at once where the caller prefers to poll."""
-        later = "respond-async" in self._request.headers.get("prefer", "")
+        later = "respond-async" in self._request.headers.get("prefer", "").lower()
+        gate: asyncio.Semaphore = self._request.app.state.uploads
+        if gate.locked():
+            raise Busy("The service takes in as many uploads at once as it can; try again in some seconds.")
+        await gate.acquire()
         folder = self._data.new_incoming()
         try:
             received = await receive(chunks, folder)
@@ -133,6 +148,7 @@ class _Upload:
             )
             work = self._check(track_id, received, sample.assembly, later)
         except BaseException:
+            gate.release()
             shutil.rmtree(folder, ignore_errors=True)
             raise
         url = f"/v1/samples/{self._sample}/tracks/{self._mark}"
@@ -157,7 +173,14 @@ class _Upload:
             async with gate:
                 taken = await take_in(received.folder, self._name, assembly, BIN_SIZE_BP, limits)
             await run_in_threadpool(
-                self._stored.finish, track_id, received.folder, self._name, received.sha256, received.bytes, taken
+                self._stored.finish,
+                track_id,
+                received.folder,
+                self._name,
+                received.sha256,
+                received.bytes,
+                taken,
+                self._settings.max_bytes_per_owner,
             )
         except EpifillError as error:
             problem = problem_of(error).model_dump(exclude_none=True)
@@ -167,8 +190,10 @@ class _Upload:
         except BaseException:
             problem = {"detail": "The service failed while it checked this file; upload it again."}
             await run_in_threadpool(self._stored.refuse, track_id, problem, not later)
-            raise
+            if not later:
+                raise
         finally:
+            self._request.app.state.uploads.release()
             shutil.rmtree(received.folder, ignore_errors=True)
 
 

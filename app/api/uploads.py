@@ -1,7 +1,6 @@
 """Receive an upload onto disk, hashed on the way."""
 
 import base64
-import binascii
 import hashlib
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -66,17 +65,18 @@ async def pieces_of(file: UploadFile) -> AsyncIterator[bytes]:
 
 def check_digest(request: Request, received: Received) -> None:
     """Compare with `Content-Digest` (RFC 9530) or `X-Checksum-SHA256`; raises ChecksumMismatch."""
-    stated = request.headers.get("x-checksum-sha256", "").strip().lower()
-    for item in request.headers.get("content-digest", "").split(","):
-        algorithm, _, value = item.strip().partition("=")
+    stated = [value.strip().lower() for value in request.headers.getlist("x-checksum-sha256")]
+    for item in ",".join(request.headers.getlist("content-digest")).split(","):
+        algorithm, _, value = item.partition(";")[0].strip().partition("=")
         if algorithm.lower() == "sha-256":
             try:
-                stated = base64.b64decode(value.strip(":"), validate=True).hex()
-            except binascii.Error:
-                stated = "a Content-Digest that cannot be read"
-    if stated and stated != received.sha256:
-        raise ChecksumMismatch(
-            f"The bytes that arrived have the SHA-256 {received.sha256}, not the stated {stated[:80]};"
-            " send the file again.",
-            stated[:80],
-        )
+                stated.append(base64.b64decode(value.strip(":"), validate=True).hex())
+            except ValueError:
+                stated.append("a Content-Digest that cannot be read")
+    for value in stated:
+        if value != received.sha256:
+            raise ChecksumMismatch(
+                f"The bytes that arrived have the SHA-256 {received.sha256}, not the stated '{value[:80]}';"
+                " send the file again.",
+                value[:80],
+            )

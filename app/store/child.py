@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,11 +22,11 @@ from app.core.assemblies import get_assembly, match_chromosomes, recognise
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.structure import Structure, chromosomes_of
 from app.core.binned import PIECE_BINS, BinnedTracks, write_binned
-from app.core.errors import EpifillError
+from app.core.errors import EmptyTrack, EpifillError
 from app.core.quality import QualityMeter, units_warning
 from app.core.regions import Region
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CLONE_NEWUSER, _CLONE_NEWNET, _PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
 
 
 def main() -> None:
@@ -42,12 +43,14 @@ def main() -> None:
 def limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
     """Give up what this process does not need."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a server that dies takes its children along
     # Needs user namespaces, or root; without them the process keeps a network that it has no use for.
-    ctypes.CDLL(None).unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
+    libc.unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 def take_in(request: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +65,8 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
         structure = tracks.structure("track")
         write_binned(folder, assembly, size, _read(tracks, meter, within))
     quality = meter.finish()
+    if quality is None and within is None:
+        raise EmptyTrack(f"'{name}' holds no value on a chromosome of {assembly.name}; give a track with data.", name)
     matched = match_chromosomes(structure.chromosomes, assembly, name)
     units = units_warning(BinnedTracks({"track": folder}).covered_spans(), assembly)
     return {

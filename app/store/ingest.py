@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Limits:
 
     memory_bytes: int = 2 * 2**30
     file_bytes: int = 2**30
-    base_seconds: int = 8
+    base_seconds: int = 30
     bytes_per_second: int = 2_000_000
 
     def cpu_seconds(self, file_bytes: int) -> int:
@@ -109,11 +110,11 @@ async def take_in(
 
 def _explain(name: str, status: int, err: bytes) -> EpifillError:
     """Why a child gave no answer."""
-    if b"MemoryError" in err or status == -24:  # SIGXCPU
+    if b"MemoryError" in err or status in (-signal.SIGXCPU, -signal.SIGKILL):
         return _too_heavy(name)
     if b"No space left on device" in err or b"[Errno 28]" in err:
         return DiskFull(DISK_FULL)
-    if b"File too large" in err or status == -25:  # SIGXFSZ
+    if b"File too large" in err or status == -signal.SIGXFSZ:
         return NotABigWig(f"'{name}' takes more room in bins than any real track; check how it was made.", name)
     return NotABigWig(f"'{name}' is damaged: reading it failed; make or transfer it again.", name)
 

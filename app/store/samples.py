@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
-from app.core.errors import LimitReached, TrackNotReady, UnknownSample, UnknownTrack
+from app.core.errors import AssemblyMismatch, LimitReached, TrackNotReady, UnknownSample, UnknownTrack
 from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Taken
 from app.store.tables import Sample, Track
@@ -22,7 +22,7 @@ class Samples:
     def __init__(self, engine: Engine, folder: DataFolder) -> None:
         self._engine = engine
         self._folder = folder
-        self._contents = Lock()  # a content must not be removed while another track takes it up
+        self._contents = Lock()  # one change at a time: a content must not be removed while a track takes it up
         self._clean()
 
     def _clean(self) -> None:
@@ -35,6 +35,8 @@ class Samples:
                 track.problem = {"detail": "The service stopped while it checked this file; upload it again."}
                 session.add(track)
             session.commit()
+            if session.exec(select(Track.id)).first() is None:
+                return  # perhaps another database was meant: what it knows of must not be removed
             for sha256, assembly in self._folder.stored():
                 self._remove_if_unused(session, sha256, assembly)
 
@@ -64,7 +66,7 @@ class Samples:
 
     def delete(self, owner: str, sample_id: str) -> None:
         """Remove a sample, its tracks, and the files that nothing else refers to; raises UnknownSample."""
-        with Session(self._engine) as session:
+        with self._contents, Session(self._engine) as session:
             sample = self._find(session, owner, sample_id)
             contents = [(track.sha256, track.assembly) for track in self._tracks_of(session, sample.id)]
             session.delete(sample)
@@ -78,7 +80,7 @@ class Samples:
 
     def delete_track(self, owner: str, sample_id: str, mark: str) -> None:
         """Remove a track; raises UnknownSample or UnknownTrack."""
-        with Session(self._engine) as session:
+        with self._contents, Session(self._engine) as session:
             track = self._find_track(session, owner, sample_id, mark)
             content = (track.sha256, track.assembly)
             session.delete(track)
@@ -100,14 +102,17 @@ class Samples:
             marks = {track.mark for track in self._tracks_of(session, sample.id)}
             if len(marks | {mark}) > most_tracks:
                 raise LimitReached(f"This sample has {len(marks)} tracks, the most that it may have; delete one first.")
-            query = select(func.sum(Track.bytes)).join(Sample).where(Sample.owner == owner)
-            used = session.exec(query).one() or 0
-            if used + more > most_bytes:
-                raise LimitReached(
-                    f"Your tracks take {used:,} bytes; with {more:,} more they would pass the {most_bytes:,} that you"
-                    " may store; delete some first."
-                )
+            self._check_bytes(session, owner, more, most_bytes)
             return sample
+
+    def _check_bytes(self, session: Session, owner: str, more: int, most_bytes: int) -> None:
+        query = select(func.sum(Track.stored_bytes)).join(Sample).where(Sample.owner == owner)
+        used = session.exec(query).one() or 0
+        if used + more > most_bytes:
+            raise LimitReached(
+                f"Your tracks take {used:,} bytes; with {more:,} more they would pass the {most_bytes:,} that you"
+                " may store; delete some first."
+            )
 
     def begin(self, owner: str, sample_id: str, mark: str, file_name: str, sha256: str, size: int) -> tuple[str, bool]:
         """Note that a track is being checked; one that is ready stays until the new one is.
@@ -116,7 +121,7 @@ class Samples:
         -------
         The track's id, and whether the mark had no track before.
         """
-        with Session(self._engine) as session:
+        with self._contents, Session(self._engine) as session:
             sample = self._find(session, owner, sample_id)
             query = select(Track).where(Track.sample_id == sample.id, Track.mark == mark)
             track = session.exec(query).first()
@@ -125,6 +130,8 @@ class Samples:
                 track = Track(
                     sample_id=sample.id, mark=mark, status="checking", file_name=file_name, sha256=sha256, bytes=size
                 )
+            elif track.status == "checking":
+                raise TrackNotReady(f"Another upload of {mark} is being checked; wait until it is done.", mark)
             elif track.status != "ready":
                 track.status, track.problem = "checking", None
                 track.file_name, track.sha256, track.bytes = file_name, sha256, size
@@ -132,21 +139,36 @@ class Samples:
             session.commit()
             return track.id, new
 
-    def finish(self, track_id: str, incoming: Path, file_name: str, sha256: str, size: int, taken: Taken) -> None:
-        """Give a checked upload its place and make its track ready; drop it if the track was deleted meanwhile."""
-        with Session(self._engine) as session, self._contents:
+    def finish(
+        self, track_id: str, incoming: Path, file_name: str, sha256: str, size: int, taken: Taken, most_bytes: int
+    ) -> None:
+        """Give a checked upload its place and make its track ready; drop it if the track was deleted meanwhile.
+
+        Raises
+        ------
+        AssemblyMismatch
+            Another track has settled the sample's assembly meanwhile.
+        LimitReached
+            With its binned form, the owner's files would take more than `most_bytes`.
+        """
+        with self._contents, Session(self._engine) as session:
             track = session.get(Track, track_id)
-            if track is None:
+            sample = session.get(Sample, track.sample_id) if track else None
+            if track is None or sample is None:
                 return
-            self._folder.publish(incoming, sha256, taken.assembly)
+            if sample.assembly not in (None, taken.assembly):
+                raise AssemblyMismatch(
+                    f"'{file_name}' is in assembly {taken.assembly}, but the sample is in {sample.assembly}.", file_name
+                )
+            stored = sum(path.stat().st_size for path in incoming.iterdir())
+            self._check_bytes(session, sample.owner, stored - track.stored_bytes, most_bytes)
             before = (track.sha256, track.assembly)
+            self._folder.publish(incoming, sha256, taken.assembly)
             track.status, track.problem = "ready", None
-            track.file_name, track.sha256, track.bytes = file_name, sha256, size
+            track.file_name, track.sha256, track.bytes, track.stored_bytes = file_name, sha256, size, stored
             track.assembly, track.quality, track.warnings = taken.assembly, taken.quality, taken.warnings
-            sample = session.get(Sample, track.sample_id)
-            if sample and sample.assembly is None:
-                sample.assembly = taken.assembly
-                session.add(sample)
+            sample.assembly = taken.assembly
+            session.add(sample)
             session.add(track)
             session.commit()
             if before[1] and before != (sha256, taken.assembly):
@@ -154,7 +176,7 @@ class Samples:
 
     def refuse(self, track_id: str, problem: dict[str, Any], forget: bool) -> None:
         """Note why an upload was refused; a ready track stays ready. `forget` removes one that never was."""
-        with Session(self._engine) as session:
+        with self._contents, Session(self._engine) as session:
             track = session.get(Track, track_id)
             if track is None:
                 return
@@ -188,10 +210,9 @@ class Samples:
         return list(session.exec(select(Track).where(Track.sample_id == sample_id).order_by(col(Track.mark))))
 
     def _release(self, session: Session, contents: list[tuple[str, str | None]]) -> None:
-        with self._contents:
-            for sha256, assembly in contents:
-                if assembly:
-                    self._remove_if_unused(session, sha256, assembly)
+        for sha256, assembly in contents:
+            if assembly:
+                self._remove_if_unused(session, sha256, assembly)
 
     def _remove_if_unused(self, session: Session, sha256: str, assembly: str) -> None:
         used = select(Track.id).where(Track.sha256 == sha256, Track.assembly == assembly, Track.status == "ready")

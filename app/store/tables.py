@@ -68,7 +68,8 @@ class Track(SQLModel, table=True):
     status
         `checking`, `ready` or `refused`.
     sha256, bytes
-        Of the file as it came; the binned form lies in the data folder under sha256 and assembly.
+        Of the file as it came; with its binned form, in the data folder under sha256 and assembly, it takes
+        `stored_bytes`.
     quality, warnings, problem
         What ingest found: figures, sentences, or why it refused.
     """
@@ -82,6 +83,7 @@ class Track(SQLModel, table=True):
     file_name: str
     sha256: str = Field(index=True)
     bytes: int = Field(sa_type=BigInteger)
+    stored_bytes: int = Field(default=0, sa_type=BigInteger)
     assembly: str | None = None
     quality: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     warnings: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))

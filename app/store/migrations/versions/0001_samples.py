@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("file_name", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False, index=True),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("stored_bytes", sa.BigInteger(), nullable=False),
         sa.Column("assembly", sa.String()),
         sa.Column("quality", sa.JSON()),
         sa.Column("warnings", sa.JSON(), nullable=False),

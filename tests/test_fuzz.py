@@ -17,6 +17,7 @@ import pybigtools
 import pyBigWig
 import pytest
 
+from app.core.bigwig.structure import chromosomes_of
 from app.core.binned import BinnedTracks
 from app.core.regions import Region
 from tests.fuzz_structure import Track, decode
@@ -78,6 +79,8 @@ def send(server: Server, client: httpx2.Client, sample: str, mark: str, content:
     digest = response.json()["sha256"]
     folder = server.log.with_suffix("") / "tracks" / digest[:2] / f"{digest}-hg19"
     stored, track = BinnedTracks({"m": folder}), decode(content)
+    if chromosomes_of(folder / "original.bigWig", "").get("chrM") != CHROMOSOMES["chrM"]:
+        track.pop("chrM", None)  # another mitochondrion than hg19's is left out, and said so
     for region in LOOKED_AT:
         if not np.array_equal(stored.read(region).values[0], expected_bins(track, region), equal_nan=True):
             return f"LIE in {region}"

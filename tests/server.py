@@ -38,11 +38,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(folder: Path, **settings: object) -> Iterator[Server]:
-    """`epifill serve` with its data in `folder`; settings as EPIFILL_ variables."""
+def serve(folder: Path, temporary: Path | None = None, **settings: object) -> Iterator[Server]:
+    """`epifill serve` with its data in `folder`, its temporary files in `temporary`; settings as EPIFILL_ variables."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_name(folder.name + ".log")
     variables = {"EPIFILL_DATA": folder, **{f"EPIFILL_{name.upper()}": value for name, value in settings.items()}}
+    if temporary:
+        variables["TMPDIR"] = temporary
     environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
     port = free_port()
     with log.open("wb") as file:

@@ -188,6 +188,17 @@ def test_a_full_disk_is_said_and_survived(models: Path, tracks: dict[str, Path],
         assert fill(server, sample, tracks["H3K4me1"].read_bytes()).status_code == 201
 
 
+def test_a_form_that_finds_no_room_is_not_the_clients_fault(
+    models: Path, tracks: dict[str, Path], small_disk: Path, tmp_path: Path
+) -> None:
+    """Forms are spooled to the folder of temporary files before they are looked at."""
+    with serve(tmp_path / "data", small_disk, models=models, default_model="toy") as server:
+        for content, status in ((bytes(8_000_000), 507), (tracks["H3K4me1"].read_bytes(), 200)):
+            files, form = {"tracks": ("H3K4me1.bw", content)}, {"region": "chr21:33,750,000-33,751,000"}
+            response = httpx2.post(f"{server.url}/v1/impute", files=files, data=form, timeout=60)
+            assert response.status_code == status, response.text
+
+
 def upload_and_watch(server: Server, megabytes: int) -> tuple[int, float]:
     """Upload that much; memory that the server took for it, and the longest wait of /healthz meanwhile."""
     sample = new_sample(server)

@@ -19,6 +19,7 @@ from sqlmodel import Session
 from app.core.assemblies import HG19, HG38
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
+from app.core.binned import BinnedTracks
 from app.core.errors import AssemblyMismatch
 from app.core.impute import impute
 from app.core.marks import plan
@@ -492,6 +493,11 @@ def test_real_tracks_raise_no_warning(client: TestClient, real_data: Path) -> No
         track = put(client, sample, mark, path.read_bytes()).json()
         assert track["warnings"] == []
         assert track["quality"]["covered_bins"] == 1_126_469
+        samples = client.app.state.samples  # type: ignore[attr-defined]
+        stored = BinnedTracks({mark: samples.binned(samples.get("local", sample)[1])[mark]})
+        with Tracks({mark: TrackFile(path, "x")}, HG19, 25) as direct:
+            for region in direct.covered_regions(102_400, 3_276_800):
+                np.testing.assert_array_equal(stored.read(region).values, direct.read(region).values)
 
 
 def test_a_mark_that_no_model_has_is_refused(client: TestClient) -> None:
@@ -504,8 +510,6 @@ def test_ingest_loses_nothing(client: TestClient, tracks: dict[str, Path]) -> No
     sample = new_sample(client)
     put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
     samples = client.app.state.samples  # type: ignore[attr-defined]
-    from app.core.binned import BinnedTracks
-
     stored = BinnedTracks(samples.binned(samples.get("local", sample)[1]))
     with Tracks({"H3K4me1": TrackFile(tracks["H3K4me1"], "x")}, HG19, 25) as direct:
         for region in (CHR21, CHRM, Region("chr1", 0, 1_000_000), Region("chr21", 0, 48_129_895)):

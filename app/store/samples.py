@@ -132,7 +132,9 @@ class Samples:
                 )
             elif track.status == "checking":
                 raise TrackNotReady(f"Another upload of {mark} is being checked; wait until it is done.", mark)
-            elif track.status != "ready":
+            elif track.status == "ready":
+                track.problem = None
+            else:
                 track.status, track.problem = "checking", None
                 track.file_name, track.sha256, track.bytes = file_name, sha256, size
             session.add(track)

@@ -1,6 +1,7 @@
 """Samples and tracks over HTTP: stored, read back, imputed from, deleted; nothing lost, nothing left."""
 
 import base64
+import errno
 import hashlib
 import io
 import json
@@ -378,6 +379,18 @@ def test_more_uploads_than_fit_are_asked_to_wait(client: TestClient, tracks: dic
     for content in (b"junk", tracks["H3K4me1"].read_bytes()):
         put(client, sample, "H3K4me1", content)
     assert gate._value == free, "every upload must give its place back"
+
+
+def test_a_full_disk_keeps_no_place(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = client.app.state.uploads  # type: ignore[attr-defined]
+    free, sample = gate._value, new_sample(client)
+
+    def full() -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(client.app.state.data, "new_incoming", full)  # type: ignore[attr-defined]
+    problem(put(client, sample, "H3K4me1", b"x"), 507, "disk-full")
+    assert gate._value == free
 
 
 def test_two_uploads_of_one_mark_at_once(client: TestClient, tracks: dict[str, Path]) -> None:

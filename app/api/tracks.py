@@ -135,8 +135,8 @@ class _Upload:
         gate: asyncio.Semaphore = self._request.app.state.uploads
         if gate.locked():
             raise Busy("The service takes in as many uploads at once as it can; try again in some seconds.")
+        folder = self._data.new_incoming()  # before the place is taken: on a full disk this fails
         await gate.acquire()
-        folder = self._data.new_incoming()
         try:
             received = await receive(chunks, folder)
             check_digest(self._request, received)

@@ -84,7 +84,7 @@ def impute_files(
         bar = stack.enter_context(Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console))
         task = bar.add_task("Imputing", total=total)
         for chunk in chunks:
-            imputation = impute(opened.read, model, settled, chunk, advance=lambda done: bar.advance(task, done))
+            imputation = impute(opened, model, settled, chunk, advance=lambda done: bar.advance(task, done))
             for mark, values in zip(settled.targets, imputation.imputed.values, strict=True):
                 writers[mark].add(chunk, values)
                 bins[mark] += int((~np.isnan(values)).sum())

@@ -72,7 +72,7 @@ def main() -> None:
             rows.append(
                 (
                     "impute: read five tracks, mask one, run",
-                    seconds(lambda: impute(tracks.read, model, settled, REGION)),
+                    seconds(lambda: impute(tracks, model, settled, REGION)),
                 )
             )
             read = seconds(lambda: tracks.read(REGION))

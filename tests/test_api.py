@@ -46,7 +46,7 @@ def expected(model: Model, tracks: dict[str, Path], marks: tuple[str, ...], mask
     """What the core says of the same files."""
     files = {mark: TrackFile(tracks[mark], mark) for mark in marks}
     with Tracks(files, HG19, 25) as opened:
-        return impute(opened.read, model, plan(model, marks, mask), region)
+        return impute(opened, model, plan(model, marks, mask), region)
 
 
 def test_json_holds_every_missing_mark(client: TestClient, model: Model, tracks: dict[str, Path]) -> None:

@@ -6,17 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.assemblies import HG19, HG38, recognise
-from app.core.binned import PIECE_BINS, BinnedTracks, write_binned
+from app.core.binned import BinnedTracks, write_binned
 from app.core.errors import AssemblyMismatch
 from app.core.quality import QualityMeter, units_warning
-from app.core.regions import Region
+from app.core.quantiles import Distribution, quantile_function
+from app.core.regions import PIECE_BINS, Region
 
 PIECE_BP = PIECE_BINS * 25
+UNKNOWN = Distribution(quantile_function([]), 0.0)
 
 
 def binned(folder: Path, parts: list[tuple[Region, np.ndarray]]) -> BinnedTracks:
     folder.mkdir()
-    write_binned(folder, HG19, 25, iter(parts))
+    write_binned(folder, HG19, 25, UNKNOWN, iter(parts))
     return BinnedTracks({"m": folder})
 
 
@@ -65,7 +67,7 @@ def test_an_empty_track_reads_as_nan(tmp_path: Path) -> None:
 def test_tracks_of_different_assemblies_do_not_mix(tmp_path: Path) -> None:
     for name, assembly in (("a", HG19), ("b", HG38)):
         (tmp_path / name).mkdir()
-        write_binned(tmp_path / name, assembly, 25, iter([]))
+        write_binned(tmp_path / name, assembly, 25, UNKNOWN, iter([]))
     with pytest.raises(AssemblyMismatch, match="hg19 and hg38"):
         BinnedTracks({"x": tmp_path / "a", "y": tmp_path / "b"})
 
@@ -77,7 +79,7 @@ def test_quality_is_that_of_all_values() -> None:
     meter = QualityMeter(HG19, 25)
     for part in np.array_split(values, 37):
         meter.add(part)
-    quality = meter.finish()
+    quality = meter.finish(quantile_function(values))
     assert quality is not None
     there = values[~np.isnan(values)]
     assert quality.covered_bins == 90_000
@@ -86,20 +88,6 @@ def test_quality_is_that_of_all_values() -> None:
     assert (quality.minimum, quality.maximum) == (there.min(), there.max())
     assert quality.quantiles["0.5"] == pytest.approx(np.quantile(there, 0.5))
     assert quality.warnings() == []
-
-
-def test_quantiles_of_long_tracks_come_from_evenly_spread_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.core.quality._KEPT", 1000)
-    meter = QualityMeter(HG19, 25)
-    values = np.arange(100_000, dtype=np.float32)
-    for part in np.array_split(values, 333):
-        meter.add(part)
-    kept = np.concatenate(meter._kept)
-    assert 500 <= len(kept) <= 1000
-    assert len(set(np.diff(kept))) == 1, "not evenly spread"
-    quality = meter.finish()
-    assert quality is not None
-    assert quality.quantiles["0.5"] == pytest.approx(50_000, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +101,9 @@ def test_quantiles_of_long_tracks_come_from_evenly_spread_values(monkeypatch: py
 )
 def test_odd_tracks_are_warned_of(values, says: str | None) -> None:
     meter = QualityMeter(HG19, 25)
-    meter.add(values(np.random.default_rng(0)).astype(np.float32))
-    quality = meter.finish()
+    odd = values(np.random.default_rng(0)).astype(np.float32)
+    meter.add(odd)
+    quality = meter.finish(quantile_function(odd))
     assert quality is not None
     warnings = quality.warnings()
     assert (says is None and not warnings) or any(says in warning for warning in warnings)
@@ -135,7 +124,7 @@ def test_positions_in_bins_are_warned_of() -> None:
 def test_no_value_no_quality() -> None:
     meter = QualityMeter(HG19, 25)
     meter.add(np.full(10, np.nan, np.float32))
-    assert meter.finish() is None
+    assert meter.finish(quantile_function([])) is None
 
 
 def test_an_assembly_is_recognised_or_asked_for() -> None:

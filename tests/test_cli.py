@@ -63,7 +63,7 @@ def test_impute_gives_what_the_core_gives(whole_run: Path, model: Model, tracks:
     settled = plan(model, MARKS[:3], ["H3K4me3"], ["H3K4me3", "H3K9me3"])
     with Tracks(files, HG19, 25) as opened:
         for region in (CHR21, CHRM):
-            expected = impute(opened.read, model, settled, region).imputed
+            expected = impute(opened, model, settled, region).imputed
             for mark in ("H3K4me3", "H3K9me3"):
                 got = read(whole_run / f"{mark}.imputed.bigWig", region)
                 np.testing.assert_array_equal(np.isnan(got), np.isnan(expected.row(mark)))

@@ -228,7 +228,7 @@ def test_the_bundled_model_sees_something_in_real_tracks(real_data: Path) -> Non
     model = Model(Path(__file__).parents[1] / "models/paper-core5")
     files = {mark: TrackFile(real_data / f"roadmap_pilot/E116-{mark}.pval.signal.bigWig", mark) for mark in model.marks}
     with Tracks(files, model.assembly, 25) as tracks:
-        result = impute(tracks.read, model, plan(model, MARKS, ["H3K4me1"]), Region("chr21", 33_746_325, 35_442_375))
+        result = impute(tracks, model, plan(model, MARKS, ["H3K4me1"]), Region("chr21", 33_746_325, 35_442_375))
     r = pearson(result.truth.row("H3K4me1"), result.imputed.row("H3K4me1"))
     assert r is not None
     assert r > 0.15

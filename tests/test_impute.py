@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.assemblies import Assembly
+from app.core.assemblies import HG19, Assembly
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.errors import NoOverlap, RegionTooShort
 from app.core.impute import impute
 from app.core.marks import Plan, plan
 from app.core.model import Model
+from app.core.quantiles import Distribution, quantile_function
 from app.core.regions import Region
 from app.core.signal import Signal
 from tests.conftest import CHR21, CHRM, MARKS, TOY, random_tracks
@@ -42,18 +43,23 @@ def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).max() / np.abs(b).max())
 
 
-def reader(values: np.ndarray, region: Region, marks: tuple[str, ...] = MARKS):
-    """A sample that is known over one region only, NaN elsewhere."""
+class Known:
+    """A sample that is known over one region only, NaN elsewhere; values are float32 (marks, bins)."""
 
-    def read(wanted: Region) -> Signal:
-        out = np.full((len(marks), wanted.n_bins(25)), np.nan, np.float32)
-        shift = (wanted.start - region.start) // 25
+    def __init__(self, values: np.ndarray, region: Region) -> None:
+        self.values, self.region = values, region
+
+    def read(self, wanted: Region) -> Signal:
+        out = np.full((len(MARKS), wanted.n_bins(25)), np.nan, np.float32)
+        shift = (wanted.start - self.region.start) // 25
         for i in range(out.shape[1]):
-            if 0 <= i + shift < values.shape[1]:
-                out[:, i] = values[:, i + shift]
-        return Signal(out, marks, wanted, 25)
+            if 0 <= i + shift < self.values.shape[1]:
+                out[:, i] = self.values[:, i + shift]
+        return Signal(out, MARKS, wanted, 25)
 
-    return read
+    def distribution(self, mark: str) -> Distribution:
+        row = self.values[MARKS.index(mark)]
+        return Distribution(quantile_function(row), float((~np.isnan(row)).sum()) / HG19.n_bins(25))
 
 
 @pytest.mark.parametrize("masked", [1, 2, 3, 4])
@@ -106,7 +112,7 @@ def test_whole_chromosome_equals_the_literal_procedure(
     seen = values.copy()
     seen[[MARKS.index(mark) for mark in mask]] = np.nan
     expected = literal_procedure(weights_of_toy(dataset), seen)
-    result = impute(reader(values, CHRM), model, plan(model, MARKS, mask), CHRM, tile_bins=tile_bins)
+    result = impute(Known(values, CHRM), model, plan(model, MARKS, mask), CHRM, tile_bins=tile_bins)
     rows = [MARKS.index(mark) for mark in result.imputed.marks]
     assert relative_difference(result.imputed.values, expected[rows]) < 1e-5
     np.testing.assert_array_equal(result.truth.values, values[[MARKS.index(m) for m in result.truth.marks]])
@@ -118,12 +124,12 @@ def test_a_region_tile_and_batch_size_change_nothing(model: Model, dataset: Data
     """A part of the chromosome, even one bin, is what the whole chromosome's result says there."""
     values = np.array(dataset.values("A")[:, :663])
     settled = plan(model, MARKS, ["H3K4me3"])
-    whole = impute(reader(values, CHRM), model, settled, CHRM).imputed
+    whole = impute(Known(values, CHRM), model, settled, CHRM).imputed
     start = data.draw(st.integers(0, 16_570))
     end = data.draw(st.integers(start + 1, 16_571))
     region = Region("chrM", start, end).snap(25, 16_571)
     tile_bins, batch = data.draw(st.integers(1, 700)), data.draw(st.integers(1, 9))
-    part = impute(reader(values, CHRM), model, settled, region, tile_bins=tile_bins, batch=batch).imputed
+    part = impute(Known(values, CHRM), model, settled, region, tile_bins=tile_bins, batch=batch).imputed
     expected = whole.crop(region).values
     np.testing.assert_allclose(part.values, expected, rtol=0, atol=1e-5 * float(np.abs(whole.values).max()))
 
@@ -133,7 +139,7 @@ def test_covered_by_any_observed_mark_gives_a_value_and_elsewhere_nan(model: Mod
     values[:, 500:700] = np.nan  # covered by none
     values[1:, 800:900] = np.nan  # covered by H3K4me1 alone
     values[:3, 1000:1010] = np.nan
-    result = impute(reader(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21).imputed
+    result = impute(Known(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21).imputed
     expected = np.zeros(CHR21.n_bins(25), bool)
     expected[500:700] = True
     np.testing.assert_array_equal(np.isnan(result.row("H3K9me3")), expected)
@@ -142,7 +148,7 @@ def test_covered_by_any_observed_mark_gives_a_value_and_elsewhere_nan(model: Mod
 def test_the_masked_marks_own_coverage_does_not_count(model: Model) -> None:
     values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
     values[:4, 100:200] = np.nan
-    result = impute(reader(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21).imputed
+    result = impute(Known(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21).imputed
     assert np.isnan(result.row("H3K9me3")[100:200]).all()
 
 
@@ -150,8 +156,8 @@ def test_missing_is_not_zero(model: Model) -> None:
     """A measured zero is a value: the bins are covered. The same zeros not measured are not."""
     zeros = np.zeros((5, CHR21.n_bins(25)), np.float32)
     settled = Plan(MARKS[:4], (), MARKS[4:])
-    assert not np.isnan(impute(reader(zeros, CHR21), model, settled, CHR21).imputed.values).any()
-    nothing = impute(reader(np.full_like(zeros, np.nan), CHR21), model, settled, CHR21)
+    assert not np.isnan(impute(Known(zeros, CHR21), model, settled, CHR21).imputed.values).any()
+    nothing = impute(Known(np.full_like(zeros, np.nan), CHR21), model, settled, CHR21)
     assert np.isnan(nothing.imputed.values).all()
     with pytest.raises(NoOverlap, match="No observed track has a value in chr21:33,750,000-33,800,000"):
         nothing.trim()
@@ -160,14 +166,14 @@ def test_missing_is_not_zero(model: Model) -> None:
 def test_trim_cuts_only_the_uncovered_ends(model: Model) -> None:
     values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
     values[:, :10] = values[:, 50:60] = values[:, -5:] = np.nan
-    trimmed = impute(reader(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21).trim()
+    trimmed = impute(Known(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21).trim()
     assert trimmed.imputed.region == trimmed.truth.region == Region("chr21", 33_750_250, 33_799_875)
     assert np.isnan(trimmed.imputed.values[0, 40:50]).all()
 
 
 def test_scores_compare_with_the_masked_track(model: Model) -> None:
     values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
-    result = impute(reader(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21)
+    result = impute(Known(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21)
     (mark, score), *others = result.scores().items()
     assert (mark, others, score.bins) == ("H3K9me3", [], 2000)
     expected = np.corrcoef(values[4], result.imputed.row("H3K9me3"))[0, 1]
@@ -178,7 +184,7 @@ def test_a_chromosome_shorter_than_the_window_is_named(model: Model, monkeypatch
     monkeypatch.setattr(Model, "assembly", property(lambda self: Assembly("tiny", {"chrT": 1000})))
     with pytest.raises(RegionTooShort, match="chrT has only 40 bins of 25 bp, fewer than the 41 that toy needs"):
         impute(
-            reader(np.ones((5, 40), np.float32), Region("chrT", 0, 1000)),
+            Known(np.ones((5, 40), np.float32), Region("chrT", 0, 1000)),
             model,
             plan(model, MARKS[:4]),
             Region("chrT", 0, 500),
@@ -199,7 +205,7 @@ def test_bundled_model_is_its_checkpoints_network(real_data: Path) -> None:
     files = {mark: TrackFile(real_data / f"roadmap_pilot/E065-{mark}.pval.signal.bigWig", mark) for mark in model.marks}
     region = Region("chr21", 33_800_000, 33_810_000)
     with Tracks(files, model.assembly, 25) as tracks:
-        result = impute(tracks.read, model, plan(model, MARKS, ["H3K4me3"]), region).imputed
+        result = impute(tracks, model, plan(model, MARKS, ["H3K4me3"]), region).imputed
         seen = tracks.read(region.extend(1000, 48_129_895)).values.copy()
     seen[1] = np.nan
     expected = literal_procedure(network, seen)[1, 40:-40]

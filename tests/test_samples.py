@@ -160,7 +160,7 @@ def test_a_region_of_a_stored_sample_is_what_the_core_says(
     files = {mark: TrackFile(tracks[mark], mark) for mark in ("H3K4me1", "H3K4me3", "H3K36me3")}
     with Tracks(files, HG19, 25) as opened:
         settled = plan(model, list(files), ["H3K4me3"], ["H3K4me3"])
-        expected = impute(opened.read, model, settled, Region("chr21", 33_750_000, 33_775_000))
+        expected = impute(opened, model, settled, Region("chr21", 33_750_000, 33_775_000))
     row = expected.imputed.row("H3K4me3")
     assert json.loads(response.headers["epifill-result"])["scores"]["H3K4me3"]["bins"] == 990
     if format == "json":

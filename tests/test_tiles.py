@@ -21,7 +21,7 @@ def test_tiles_and_batches_change_nothing(total: int, data: st.DataObject, tile_
     tiles = cut(first, last, total, tile_bins, halo_bins=3, min_bins=7)
     assert all(tile.right - tile.left >= 7 for tile in tiles)
     told: list[int] = []
-    result = run_tiles(moving_sum, values, tiles, batch, told.append)
+    result = run_tiles(moving_sum, [values], (2,), tiles, batch, told.append)
     np.testing.assert_array_equal(result, moving_sum(values[None])[0][:, first:last])
     assert sum(told) == last - first
 
@@ -35,7 +35,7 @@ def test_a_tile_without_any_value_is_not_run_and_stays_nan() -> None:
         shapes.append(batch.shape)
         return np.ones_like(batch)
 
-    result = run_tiles(run, values, cut(0, 30, 30, 10, 3, 7), 1)
+    result = run_tiles(run, [values], (2,), cut(0, 30, 30, 10, 3, 7), 1)
     assert shapes == [(1, 2, 16)]
     np.testing.assert_array_equal(np.flatnonzero(~np.isnan(result[1])), [12, 13, 14])
 

@@ -14,11 +14,10 @@ from pydantic import BaseModel
 
 from app.core.assemblies import get_assembly
 from app.core.bigwig.write import BigWigWriter
-from app.core.impute import TILE_BINS
+from app.core.impute import run_model
 from app.core.model import MarkAccuracy, Model
 from app.core.regions import Region
 from app.core.scores import pearson, score
-from app.core.tiles import cut, run_tiles
 from training.dataset import Dataset, check_samples, open_dataset
 from training.errors import BadData
 from training.figures import Locus, draw_scatter, draw_tracks, find_locus
@@ -68,18 +67,15 @@ def impute_hidden(
     """
     order = [dataset.marks.index(mark) for mark in model.marks]
     blind = [model.marks.index(mark) for mark in hidden]
-    manifest = model.manifest
     imputed = np.empty((len(model.marks), dataset.n_bins), dtype=np.float32)
     values = dataset.values(sample)
     for first, last in zip(dataset.offsets, dataset.offsets[1:], strict=False):
         seen = np.array(values[order, first:last])
         seen[blind] = np.nan
-        n_bins = seen.shape[1]
-        if n_bins < manifest.min_bins:
+        if last - first < model.manifest.min_bins:
             imputed[:, first:last] = np.nan
             continue
-        tiles = cut(0, n_bins, n_bins, TILE_BINS, manifest.halo_bins, manifest.min_bins)
-        imputed[:, first:last] = run_tiles(model.run, seen, tiles, 1, advance)
+        imputed[:, first:last] = run_model(model, seen, advance=advance)[0]
     return imputed
 
 
@@ -119,7 +115,7 @@ def masked_training_values(
         seen = np.where(hidden[:, :, None], np.float32(np.nan), part)
         wanted = hidden[:, :, None] & ~np.isnan(part)
         truth.append(part[wanted])
-        predicted.append(model.run(seen)[wanted])
+        predicted.append(model.run(seen)[:, 0][wanted])
         which.append(np.nonzero(wanted)[1])
     return np.concatenate(truth), np.concatenate(predicted), np.concatenate(which)
 

@@ -65,7 +65,7 @@ def answer(
     NoOverlap, RegionTooLarge, RegionTooShort
     """
     wanted = region or check_size(_covered_region(tracks), model, max_bins)
-    imputation = impute(tracks.read, model, plan, wanted)
+    imputation = impute(tracks, model, plan, wanted)
     covered = imputation.trim()
     return respond(model, plan, imputation if region else covered, format)
 

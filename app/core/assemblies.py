@@ -17,6 +17,10 @@ class Assembly:
         """Length of a chromosome in bp; raises KeyError for an unknown one."""
         return self.chromosomes[chrom]
 
+    def n_bins(self, bin_size_bp: int) -> int:
+        """Bins of all chromosomes."""
+        return sum(-(-length // bin_size_bp) for length in self.chromosomes.values())
+
     def find(self, name: str) -> str | None:
         """This assembly's spelling of a chromosome's name: `21`, `MT` and `chr21` are all understood."""
         if name in self.chromosomes:

@@ -1,12 +1,15 @@
 """The project's own form of a track: bins in pieces, only those that have a value; read by position at once.
 
 A folder holds `pieces.npy`, float32 (pieces, PIECE_BINS), -log10 p-value with NaN = not covered, `index.npy`, int32
-(all pieces of the assembly), the row of each piece in `pieces.npy` or -1 where nothing is covered, and `form.json`.
+(all pieces of the assembly), the row of each piece in `pieces.npy` or -1 where nothing is covered, and `form.json`,
+with the track's quantile function and coverage: those of the whole track, though the pieces may be only those around a
+region.
 """
 
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,9 @@ from numpy.typing import NDArray
 
 from app.core.assemblies import Assembly, get_assembly
 from app.core.errors import AssemblyMismatch
-from app.core.regions import Region
+from app.core.quantiles import Distribution, look_through
+from app.core.regions import PIECE_BINS, Region
 from app.core.signal import Signal
-
-PIECE_BINS = 4096
-"""Bins of a piece: 16 KB, so a region of 100 kb lies in one or two, and a lone value costs no more than that."""
 
 _PIECES, _INDEX, _FORM = "pieces.npy", "index.npy", "form.json"
 
@@ -33,7 +34,11 @@ def piece_starts(assembly: Assembly, bin_size_bp: int) -> dict[str, int]:
 
 
 def write_binned(
-    folder: Path, assembly: Assembly, bin_size_bp: int, chunks: Iterable[tuple[Region, NDArray[np.float32]]]
+    folder: Path,
+    assembly: Assembly,
+    bin_size_bp: int,
+    distribution: Distribution,
+    chunks: Iterable[tuple[Region, NDArray[np.float32]]],
 ) -> None:
     """Write a track; memory does not grow with it.
 
@@ -41,6 +46,8 @@ def write_binned(
     ----------
     folder
         A folder that exists; form.json is written last.
+    distribution
+        Of the whole track.
     chunks
         Regions that start on a border of pieces, in genome order, and their bins, float32 (bins,), NaN = not covered.
         What no region holds is not covered.
@@ -61,7 +68,13 @@ def write_binned(
         file.flush()
         os.fsync(file.fileno())
     np.save(folder / _INDEX, index)
-    form = {"assembly": assembly.name, "bin_size_bp": bin_size_bp, "pieces": rows}
+    form = {
+        "assembly": assembly.name,
+        "bin_size_bp": bin_size_bp,
+        "pieces": rows,
+        "quantiles": distribution.quantiles.tolist(),
+        "covered_fraction": distribution.covered_fraction,
+    }
     (folder / _FORM).write_text(json.dumps(form))
 
 
@@ -98,6 +111,10 @@ class BinnedTracks:
         rows = np.stack([track.read(region) for track in self._tracks.values()])
         return Signal(rows, self.marks, region, self.bin_size_bp)
 
+    def distribution(self, mark: str) -> Distribution:
+        """How the values of a whole track are distributed."""
+        return self._tracks[mark].distribution
+
     def covered_spans(self) -> dict[str, Region]:
         """Per chromosome that has values, the stretch from the first covered bin to the last of any track."""
         spans: dict[str, Region] = {}
@@ -113,6 +130,7 @@ class _Binned:
 
     def __init__(self, folder: Path) -> None:
         form = json.loads((folder / _FORM).read_text())
+        self._form = form
         self.assembly = get_assembly(form["assembly"])
         self.bin_size_bp: int = form["bin_size_bp"]
         self._index: NDArray[np.int32] = np.load(folder / _INDEX, mmap_mode="r")
@@ -120,6 +138,14 @@ class _Binned:
         shape = (form["pieces"], PIECE_BINS)
         empty = np.empty(shape, np.float32)  # an empty file cannot be mapped
         self._pieces = np.memmap(folder / _PIECES, np.float32, "r", shape=shape) if form["pieces"] else empty
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        if "quantiles" in self._form:
+            return Distribution(np.array(self._form["quantiles"], np.float32), self._form["covered_fraction"])
+        # Epifill 0.1 stored whole tracks without it.
+        rows = range(len(self._pieces))
+        return look_through(rows, lambda row: self._pieces[row], self.assembly.n_bins(self.bin_size_bp))
 
     def read(self, region: Region) -> NDArray[np.float32]:
         first = region.start // self.bin_size_bp

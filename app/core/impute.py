@@ -1,28 +1,60 @@
 """The whole way from measured tracks to imputed ones, over one region."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.errors import NoOverlap, RegionTooShort
 from app.core.marks import Plan
 from app.core.model import Model
+from app.core.panel import Gaps
+from app.core.quantiles import LEVELS, Distribution
 from app.core.regions import Region
 from app.core.scores import Score, score
 from app.core.signal import Signal
 from app.core.tiles import cut, run_tiles
 
 TILE_BINS = 4096
-"""Bins per tile: the paper's network then keeps 33 MB of hidden units, which stay near the caches."""
+"""Bins per tile at least: the paper's network then keeps 33 MB of hidden units, which stay near the caches."""
+
+_HALOS = 16
+"""Bins per tile at least, in halos: of what a model runs over, at most a ninth is then halo."""
+
+
+class Source(Protocol):
+    """The tracks of one sample, as `Tracks` and `BinnedTracks` give them."""
+
+    def read(self, region: Region) -> Signal:
+        """The tracks over a region that starts on a bin border."""
+
+    def distribution(self, mark: str) -> Distribution:
+        """How the values of a whole track are distributed."""
 
 
 @dataclass(frozen=True)
 class Imputation:
-    """The imputed targets over a region, and what was measured there of the masked marks."""
+    """The imputed targets over a region.
+
+    Attributes
+    ----------
+    imputed
+        The targets.
+    lower, upper
+        Bounds of an interval around them; None if the model gives none.
+    truth
+        What was measured there of the masked marks.
+    gaps
+        Where the panel had nothing beside them; None if the model has no panel.
+    """
 
     imputed: Signal
     truth: Signal
+    lower: Signal | None
+    upper: Signal | None
+    gaps: Gaps | None
 
     def scores(self) -> dict[str, Score]:
         """Agreement with the truth of every imputed mark that was masked."""
@@ -37,16 +69,22 @@ class Imputation:
         whole, size = self.imputed.region, self.imputed.bin_size_bp
         start = whole.start + int(covered[0]) * size
         region = Region(whole.chrom, start, min(whole.start + (int(covered[-1]) + 1) * size, whole.end))
-        return Imputation(self.imputed.crop(region), self.truth.crop(region))
+        return replace(
+            self,
+            imputed=self.imputed.crop(region),
+            truth=self.truth.crop(region),
+            lower=self.lower and self.lower.crop(region),
+            upper=self.upper and self.upper.crop(region),
+        )
 
 
 def impute(
-    read: Callable[[Region], Signal],
+    source: Source,
     model: Model,
     plan: Plan,
     region: Region,
     *,
-    tile_bins: int = TILE_BINS,
+    tile_bins: int | None = None,
     batch: int = 1,
     advance: Callable[[int], None] = lambda bins: None,
 ) -> Imputation:
@@ -54,8 +92,8 @@ def impute(
 
     Parameters
     ----------
-    read
-        Gives the sample's tracks over a region that starts on a bin border.
+    source
+        The sample's tracks.
     plan
         What is imputed from what.
     region
@@ -77,7 +115,7 @@ def impute(
     size = model.manifest.bin_size_bp
     length = model.assembly.length(region.chrom)
     reach = max(model.manifest.halo_bins, model.manifest.min_bins)
-    signal = read(region.extend(reach * size, length))
+    signal = source.read(region.extend(reach * size, length))
     if signal.n_bins < model.manifest.min_bins:
         raise RegionTooShort(
             f"{region.chrom} has only {signal.n_bins} bins of {size} bp, fewer than the"
@@ -85,8 +123,73 @@ def impute(
         )
     first = (region.start - signal.region.start) // size
     last = first + region.n_bins(size)
-    tiles = cut(first, last, signal.n_bins, tile_bins, model.manifest.halo_bins, model.manifest.min_bins)
-    seen = signal.select(plan.observed).select(model.marks)
-    values = run_tiles(model.run, seen.values, tiles, batch, advance)
-    everything = Signal(values, model.marks, region, size)
-    return Imputation(everything.select(plan.targets), signal.select(plan.masked).crop(region))
+    panel = model.panel.read(signal.region) if model.panel else None
+    results = run_model(
+        model,
+        signal.select(plan.observed).select(model.marks).values,
+        _quantiles(source, model, plan),
+        panel,
+        first=first,
+        last=last,
+        tile_bins=tile_bins,
+        batch=batch,
+        advance=advance,
+    )
+    imputed, *bounds = [Signal(values, model.marks, region, size).select(plan.targets) for values in results]
+    lower, upper = bounds or (None, None)
+    gaps = None
+    if panel is not None:
+        gaps = Gaps.of(np.isnan(panel[:, first:last]).all(axis=0) & imputed.covered(), region, size)
+    return Imputation(imputed, signal.select(plan.masked).crop(region), lower, upper, gaps)
+
+
+def run_model(
+    model: Model,
+    values: NDArray[np.float32],
+    quantiles: NDArray[np.float32] | None = None,
+    panel: NDArray[np.float32] | None = None,
+    *,
+    first: int = 0,
+    last: int | None = None,
+    tile_bins: int | None = None,
+    batch: int = 1,
+    advance: Callable[[int], None] = lambda bins: None,
+) -> NDArray[np.float32]:
+    """Run a model over a stretch of any length, tile by tile.
+
+    Parameters
+    ----------
+    values
+        float32 (marks, bins), -log10 p-value, NaN = not measured or masked; bins >= the model's `min_bins`.
+    quantiles, panel
+        float32 (marks, knots) and (channels, bins), as `Model.run` takes them.
+    first, last
+        Bins to impute (default: all); the others are only looked at.
+    tile_bins
+        Bins per tile; changes nothing but the speed.
+
+    Returns
+    -------
+    float32 (outputs, marks, last - first), -log10 p-value; NaN where no mark was measured.
+    """
+    manifest, total = model.manifest, values.shape[1]
+    width = tile_bins or max(TILE_BINS, _HALOS * manifest.halo_bins)
+    tiles = cut(first, total if last is None else last, total, width, manifest.halo_bins, manifest.min_bins)
+
+    def run(values: NDArray[np.float32], panel: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        return model.run(values, quantiles, panel)
+
+    arrays = [values] if panel is None else [values, panel]
+    return run_tiles(run, arrays, (len(manifest.outputs), len(model.marks)), tiles, batch, advance)
+
+
+def _quantiles(source: Source, model: Model, plan: Plan) -> NDArray[np.float32] | None:
+    """The observed tracks' quantile functions at the model's levels, float32 (marks, knots); NaN for the others."""
+    levels = model.manifest.quantile_levels
+    if levels is None:
+        return None
+    knots = [LEVELS.index(level) for level in levels]
+    quantiles = np.full((len(model.marks), len(knots)), np.nan, dtype=np.float32)
+    for mark in plan.observed:
+        quantiles[model.marks.index(mark)] = source.distribution(mark).quantiles[knots]
+    return quantiles

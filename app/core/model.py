@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import onnx
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.core.assemblies import Assembly, get_assembly
-from app.core.errors import BadModel, UnknownModel
+from app.core.errors import BadModel, EpifillError, UnknownModel
+from app.core.panel import Panel, panel_file
+from app.core.quantiles import LEVELS
 
 GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "model.json"
@@ -58,6 +60,22 @@ class Provenance(_Strict):
     created: date
 
 
+class PanelDescription(_Strict):
+    """What a model takes from its training samples at every position.
+
+    Attributes
+    ----------
+    channels
+        Names of the panel's rows, in order, each the bigWig `panel/NAME.bigWig` in the model's folder.
+    samples, regions
+        What it was made from, and where it has values, in words.
+    """
+
+    channels: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]] = Field(min_length=1)
+    samples: list[str] = Field(min_length=1)
+    regions: str
+
+
 class Manifest(_Strict):
     """model.json: what a model imputes, from what, how it must be fed, and how well it does.
 
@@ -73,6 +91,16 @@ class Manifest(_Strict):
         Shortest stretch that the graph accepts.
     sha256
         Of every file of the model but model.json itself.
+    quantile_levels
+        For the input `quantiles`: the levels of its knots, from among `app.core.quantiles.LEVELS`.
+    panel
+        For the inputs `panel` and `panel_observed`.
+    interval_coverage
+        For the outputs `lower` and `upper`: the share of measured values that should lie between them.
+    benchmark
+        Per method, the model itself and what it was compared with, its mean measures.
+    reliability
+        The share of measured values that did lie between lower and upper: per mark, `overall`, in the `top decile`.
     """
 
     schema_version: Literal[1]
@@ -85,21 +113,38 @@ class Manifest(_Strict):
     units: Literal["-log10 p-value"]
     halo_bins: int = Field(ge=0)
     min_bins: int = Field(ge=1)
-    inputs: list[Literal["signal", "observed"]] = Field(min_length=2)
-    outputs: list[Literal["imputed"]] = Field(min_length=1)
+    inputs: list[Literal["signal", "observed", "quantiles", "panel", "panel_observed"]]
+    outputs: list[Literal["imputed", "lower", "upper"]]
     sha256: dict[str, str]
     parameters: int
     flop_per_bin: int
     provenance: Provenance
     accuracy: list[Accuracy]
     data_licence: str
+    quantile_levels: list[float] | None = Field(default=None, min_length=1)
+    panel: PanelDescription | None = None
+    interval_coverage: float | None = Field(default=None, gt=0, lt=1)
+    benchmark: dict[str, dict[str, float | None]] | None = None
+    reliability: dict[str, float] | None = None
 
     @model_validator(mode="after")
-    def _unique(self) -> "Manifest":
-        for field in ("marks", "inputs", "outputs"):
-            names = getattr(self, field)
+    def _consistent(self) -> "Manifest":
+        channels, levels = self.panel.channels if self.panel else [], self.quantile_levels or []
+        for field, names in (("marks", self.marks), ("inputs", self.inputs), ("panel.channels", channels)):
             if len(set(names)) != len(names):
                 raise ValueError(f"a name stands twice in {field}")
+        if not set(levels) <= set(LEVELS) or sorted(set(levels)) != levels:
+            raise ValueError(f"quantile_levels are not rising, or not from among {', '.join(map(str, LEVELS))}")
+        expected = {"signal", "observed"}
+        expected |= {"quantiles"} if levels else set()
+        expected |= {"panel", "panel_observed"} if channels else set()
+        if set(self.inputs) != expected:
+            raise ValueError(
+                "inputs are signal and observed, quantiles if there are quantile_levels, and panel and panel_observed"
+                " if there is a panel"
+            )
+        if self.outputs != ["imputed", *(["lower", "upper"] if self.interval_coverage else [])]:
+            raise ValueError("outputs are imputed, and lower and upper if there is an interval_coverage, in this order")
         return self
 
 
@@ -121,10 +166,12 @@ class Model:
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.manifest = _read_manifest(folder)
+        channels = self.manifest.panel.channels if self.manifest.panel else []
+        for file in (GRAPH_FILE, *map(panel_file, channels)):
+            if file not in self.manifest.sha256:
+                raise BadModel(f"Model '{folder.name}': {MANIFEST_FILE} has no sha256 of {file}.")
         for file, expected in self.manifest.sha256.items():
             _check_hash(folder, file, expected)
-        if GRAPH_FILE not in self.manifest.sha256:
-            raise BadModel(f"Model '{folder.name}': {MANIFEST_FILE} has no sha256 of {GRAPH_FILE}.")
         graph = (folder / GRAPH_FILE).read_bytes()
         _check_graph(graph, folder.name)
         options = ort.SessionOptions()
@@ -136,6 +183,10 @@ class Model:
             reason = str(error).splitlines()[0]
             raise BadModel(f"Model '{folder.name}': onnxruntime cannot load {GRAPH_FILE} ({reason}).") from None
         self._check_tensors()
+        try:
+            self.panel = Panel(folder, channels, self.assembly, self.manifest.bin_size_bp) if channels else None
+        except EpifillError as error:
+            raise BadModel(f"Model '{folder.name}': a file of its panel cannot be used: {error}") from None
 
     @property
     def name(self) -> str:
@@ -152,27 +203,45 @@ class Model:
         """The assembly that it was trained in."""
         return get_assembly(self.manifest.assembly)
 
-    def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(
+        self,
+        values: NDArray[np.float32],
+        quantiles: NDArray[np.float32] | None = None,
+        panel: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Impute every mark.
 
-        This is the one place where NaN becomes the `observed` mask.
+        This is the one place where NaN becomes a mask and 0.
 
         Parameters
         ----------
         values
             float32 (batch, marks, bins), -log10 p-value, NaN = not measured or masked; bins >= `min_bins`.
+        quantiles
+            For a model with `quantile_levels`: float32 (marks, knots) or (batch, marks, knots), the quantile function
+            of each whole track at these levels, -log10 p-value; NaN for every mark that is not observed or is masked.
+        panel
+            For a model with a panel: float32 (batch, channels, bins), NaN where the panel has nothing.
 
         Returns
         -------
-        float32 (batch, marks, bins), -log10 p-value.
+        float32 (batch, outputs, marks, bins), -log10 p-value; the outputs are imputed or imputed, lower, upper.
         """
-        observed = ~np.isnan(values)
-        signal = np.where(observed, values, np.float32(0))
-        feed = {"signal": signal, "observed": observed.astype(np.float32)}
-        imputed: NDArray[np.float32] = self._session.run(["imputed"], feed)[0]
-        return imputed
+        feed = {}
+        feed["signal"], feed["observed"] = _mask(values)
+        if self.manifest.quantile_levels:
+            knots = (*values.shape[:2], len(self.manifest.quantile_levels))
+            feed["quantiles"], _ = _mask(np.broadcast_to(_given(quantiles, "quantiles"), knots))
+        if self.manifest.panel:
+            feed["panel"], feed["panel_observed"] = _mask(_given(panel, "panel"))
+        return np.stack(self._session.run(self.manifest.outputs, feed), axis=1)
 
     def _check_tensors(self) -> None:
+        marks, panel = len(self.marks), self.manifest.panel
+        shapes: dict[str, tuple[str | int, ...]] = {
+            "quantiles": ("batch", marks, len(self.manifest.quantile_levels or [])),
+            **dict.fromkeys(("panel", "panel_observed"), ("batch", len(panel.channels) if panel else 0, "bins")),
+        }
         for kind, expected, found in (
             ("inputs", self.manifest.inputs, self._session.get_inputs()),
             ("outputs", self.manifest.outputs, self._session.get_outputs()),
@@ -181,13 +250,29 @@ class Model:
             if sorted(names) != sorted(expected):
                 raise BadModel(f"Model '{self.name}': the graph's {kind} are {names}, not {list(expected)}.")
             for tensor in found:
-                fixed = len(tensor.shape) == 3 and tensor.shape[1] == len(self.marks)
-                dynamic = fixed and not isinstance(tensor.shape[0], int) and not isinstance(tensor.shape[2], int)
-                if tensor.type != _TENSOR or not dynamic:
+                shape = shapes.get(tensor.name, ("batch", marks, "bins"))
+                if tensor.type != _TENSOR or _lengths(tensor.shape) != _lengths(shape):
                     raise BadModel(
                         f"Model '{self.name}': {tensor.name} is {tensor.type} {tensor.shape},"
-                        f" not float32 [batch, {len(self.marks)}, bins]."
+                        f" not float32 [{', '.join(map(str, shape))}]."
                     )
+
+
+def _lengths(shape: Sequence[str | int | None]) -> list[int | None]:
+    """The lengths of a tensor's axes; None for a dynamic one."""
+    return [length if isinstance(length, int) else None for length in shape]
+
+
+def _mask(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Values with 0 for NaN, and 1 where there was a value, else 0; both float32 of the same shape."""
+    there = ~np.isnan(values)
+    return np.where(there, values, np.float32(0)), there.astype(np.float32)
+
+
+def _given(values: NDArray[np.float32] | None, name: str) -> NDArray[np.float32]:
+    if values is None:
+        raise ValueError(f"the model takes {name}, but none were given")
+    return values
 
 
 def find_models(folder: Path) -> list[Path]:

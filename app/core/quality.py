@@ -7,13 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.assemblies import Assembly
+from app.core.quantiles import LEVELS
 from app.core.regions import Region
-
-LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999)
-"""Levels of the reported quantiles."""
-
-_KEPT = 4_000_000
-"""Most values that are kept for the quantiles; of larger tracks, evenly spread ones."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class Quality:
     covered_bins, covered_fraction
         Bins with a value, and their share of the assembly.
     quantiles
-        Value at each level of LEVELS, over the covered bins (of tracks with over 4 million, every k-th).
+        Value at each level of the track's quantile function.
     """
 
     covered_bins: int
@@ -82,14 +77,10 @@ class QualityMeter:
     """Looks at a track's values as they pass by; memory does not grow with the track."""
 
     def __init__(self, assembly: Assembly, bin_size_bp: int) -> None:
-        self._total_bins = sum(-(-length // bin_size_bp) for length in assembly.chromosomes.values())
+        self._total_bins = assembly.n_bins(bin_size_bp)
         self._covered = self._negative = 0
         self._sum = 0.0
         self._minimum, self._maximum = np.inf, -np.inf
-        self._step = 1
-        self._kept: list[NDArray[np.float32]] = []
-        self._kept_count = 0
-        self._phase = 0
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Take in some bins, float32 (bins,); NaN = not covered."""
@@ -101,23 +92,11 @@ class QualityMeter:
         self._sum += float(there.sum(dtype=np.float64))
         self._minimum = min(self._minimum, float(there.min()))
         self._maximum = max(self._maximum, float(there.max()))
-        kept = there[self._phase :: self._step]
-        self._phase = (self._phase - len(there)) % self._step
-        self._kept.append(kept.copy())
-        self._kept_count += len(kept)
-        while self._kept_count > _KEPT:
-            together = np.concatenate(self._kept)
-            self._phase += self._step * (len(together) % 2)
-            self._step *= 2
-            self._kept = [together[::2].copy()]
-            self._kept_count = len(self._kept[0])
-            self._phase %= self._step
 
-    def finish(self) -> Quality | None:
-        """The figures of all that was added; None where nothing was."""
+    def finish(self, quantiles: NDArray[np.float32]) -> Quality | None:
+        """The figures of all that was added, and its quantile function, float32 (levels,); None where nothing was."""
         if not self._covered:
             return None
-        levels = np.quantile(np.concatenate(self._kept), LEVELS)
         return Quality(
             covered_bins=self._covered,
             covered_fraction=self._covered / self._total_bins,
@@ -125,5 +104,5 @@ class QualityMeter:
             maximum=self._maximum,
             mean=self._sum / self._covered,
             negative_fraction=self._negative / self._covered,
-            quantiles={f"{level:g}": float(value) for level, value in zip(LEVELS, levels, strict=True)},
+            quantiles={f"{level:g}": float(value) for level, value in zip(LEVELS, quantiles, strict=True)},
         )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from app.core.assemblies import Assembly
 from app.core.errors import BadRegion
 
+PIECE_BINS = 4096
+"""Bins of a piece of the grid on which tracks are stored and looked through: 16 KB."""
+
 _SPELLING = re.compile(r"(?P<chrom>[^:\s]+?)(?::(?P<start>[\d,]+)-(?P<end>[\d,]+))?", re.ASCII)
 
 

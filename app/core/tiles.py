@@ -1,6 +1,6 @@
 """Cut a region into tiles with a halo, and put the results together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -35,8 +35,9 @@ def cut(first: int, last: int, total: int, tile_bins: int, halo_bins: int, min_b
 
 
 def run_tiles(
-    run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    values: NDArray[np.float32],
+    run: Callable[..., NDArray[np.float32]],
+    arrays: Sequence[NDArray[np.float32]],
+    result: tuple[int, ...],
     tiles: list[Tile],
     batch: int,
     advance: Callable[[int], None] = lambda bins: None,
@@ -46,9 +47,11 @@ def run_tiles(
     Parameters
     ----------
     run
-        Maps float32 (batch, marks, bins) to float32 (batch, marks, bins).
-    values
-        float32 (marks, bins), everything that the tiles may look at.
+        Takes a float32 (batch, rows, bins) of each array, and gives a float32 (batch, *result, bins).
+    arrays
+        float32 (rows, bins) each, everything that the tiles may look at.
+    result
+        Shape of a result but for its bins.
     tiles
         Neighbouring tiles, in order.
     batch
@@ -58,12 +61,12 @@ def run_tiles(
 
     Returns
     -------
-    float32 (marks, bins) from the first tile's first bin to the last tile's last; NaN in every bin that has no
-    value in any row, and a tile of such bins alone is not run.
+    float32 (*result, bins) from the first tile's first bin to the last tile's last; NaN in every bin that has no value
+    in any row of the first array, and a tile of such bins alone is not run.
     """
     origin = tiles[0].first
-    out = np.full((len(values), tiles[-1].last - origin), np.nan, dtype=np.float32)
-    measured = np.asarray(~np.isnan(values).all(axis=0))
+    out = np.full((*result, tiles[-1].last - origin), np.nan, dtype=np.float32)
+    measured = np.asarray(~np.isnan(arrays[0]).all(axis=0))
     for _, alike in groupby(tiles, key=lambda tile: (tile.right - tile.left, measured[tile.first : tile.last].any())):
         group = list(alike)
         if not measured[group[0].first : group[0].last].any():
@@ -71,11 +74,11 @@ def run_tiles(
             continue
         for i in range(0, len(group), batch):
             some = group[i : i + batch]
-            results = run(np.stack([values[:, tile.left : tile.right] for tile in some]))
-            for tile, result in zip(some, results, strict=True):
-                out[:, tile.first - origin : tile.last - origin] = result[
-                    :, tile.first - tile.left : tile.last - tile.left
+            parts = run(*(np.stack([array[:, tile.left : tile.right] for tile in some]) for array in arrays))
+            for tile, part in zip(some, parts, strict=True):
+                out[..., tile.first - origin : tile.last - origin] = part[
+                    ..., tile.first - tile.left : tile.last - tile.left
                 ]
             advance(sum(tile.last - tile.first for tile in some))
-    out[:, ~measured[origin : tiles[-1].last]] = np.nan
+    out[..., ~measured[origin : tiles[-1].last]] = np.nan
     return out

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from app.core.assemblies import get_assembly, match_chromosomes, recognise
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.structure import Structure, chromosomes_of
-from app.core.binned import PIECE_BINS, BinnedTracks, write_binned
+from app.core.binned import BinnedTracks, write_binned
 from app.core.errors import EmptyTrack, EpifillError
 from app.core.quality import QualityMeter, units_warning
-from app.core.regions import Region
+from app.core.regions import PIECE_BINS, Region
 
 _CLONE_NEWUSER, _CLONE_NEWNET, _PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
 
@@ -63,8 +63,9 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
     meter = QualityMeter(assembly, size)
     with Tracks({"track": TrackFile(path, name)}, assembly, size) as tracks:
         structure = tracks.structure("track")
-        write_binned(folder, assembly, size, _read(tracks, meter, within))
-    quality = meter.finish()
+        distribution = tracks.distribution("track")
+        write_binned(folder, assembly, size, distribution, _read(tracks, meter, within))
+    quality = meter.finish(distribution.quantiles)
     if quality is None and within is None:
         raise EmptyTrack(f"'{name}' holds no value on a chromosome of {assembly.name}; give a track with data.", name)
     matched = match_chromosomes(structure.chromosomes, assembly, name)

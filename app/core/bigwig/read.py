@@ -1,6 +1,6 @@
 """Read bigWig tracks into bins."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from app.core.assemblies import Assembly, match_chromosomes
 from app.core.bigwig.structure import Structure, check_structure
 from app.core.errors import BadTrackValues, NotABigWig
-from app.core.regions import Region
+from app.core.quantiles import Distribution, look_through
+from app.core.regions import PIECE_BINS, Region
 from app.core.signal import Signal
 
 LARGEST = 1_000_000
@@ -53,6 +54,7 @@ class Tracks:
         self.assembly = assembly
         self.bin_size_bp = bin_size_bp
         self._tracks: dict[str, _Track] = {}
+        self._distributions: dict[str, Distribution] = {}
         try:
             for mark, file in files.items():
                 self._tracks[mark] = _Track(file, assembly)
@@ -95,13 +97,28 @@ class Tracks:
         rows = [track.read(region, self.bin_size_bp) for track in self._tracks.values()]
         return Signal(np.stack(rows), self.marks, region, self.bin_size_bp)
 
+    def distribution(self, mark: str) -> Distribution:
+        """How the values of a whole track are distributed; looked up once.
+
+        Raises
+        ------
+        NotABigWig
+            A part of the file cannot be read.
+        """
+        if mark not in self._distributions:
+            track, size = self._tracks[mark], self.bin_size_bp
+            pieces = list(self._covered_pieces(PIECE_BINS * size, [track]))
+            found = look_through(pieces, lambda piece: track.read(piece, size), self.assembly.n_bins(size))
+            self._distributions[mark] = found
+        return self._distributions[mark]
+
     def covered_regions(self, piece_bp: int, most_bp: int | None = None) -> Iterator[Region]:
         """Where some track may have a value: neighbouring pieces of a grid of `piece_bp`, in genome order.
 
         Pieces that touch come as one region of at most `most_bp` (default: each piece alone).
         """
         run: Region | None = None
-        for piece in self._covered_pieces(piece_bp):
+        for piece in self._covered_pieces(piece_bp, self._tracks.values()):
             if run and (run.chrom, run.end) == (piece.chrom, piece.start) and piece.end - run.start <= (most_bp or 0):
                 run = Region(run.chrom, run.start, piece.end)
             else:
@@ -111,14 +128,14 @@ class Tracks:
         if run:
             yield run
 
-    def _covered_pieces(self, piece_bp: int) -> Iterator[Region]:
+    def _covered_pieces(self, piece_bp: int, tracks: Collection["_Track"]) -> Iterator[Region]:
+        def may_cover(region: Region) -> bool:
+            return any(track.may_cover(region) for track in tracks)
+
         for chrom, length in self.assembly.chromosomes.items():
             for stretch in Region(chrom, 0, length).pieces(32 * piece_bp):  # far fewer questions where all is empty
-                if self._may_cover(stretch):
-                    yield from filter(self._may_cover, stretch.pieces(piece_bp))
-
-    def _may_cover(self, region: Region) -> bool:
-        return any(track.may_cover(region) for track in self._tracks.values())
+                if may_cover(stretch):
+                    yield from filter(may_cover, stretch.pieces(piece_bp))
 
 
 class _Track:

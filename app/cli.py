@@ -1,6 +1,7 @@
 """`epifill`: serve, impute without a server, list models, show a demonstration."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from app.core.errors import EpifillError
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.core.model import Manifest
     from app.store.keys import Keys
 
 console = Console()
@@ -71,31 +73,54 @@ def serve(
 
 @cli.command("models")
 def list_models(models: ModelsFolder = None) -> None:
-    """List the installed models and their accuracy."""
+    """List the installed models, what they go by, and their accuracy."""
     from app.core.model import Model, find_models
 
     folder = _settings(models=models).models
-    table = Table("model", "version", "marks", "assembly", "bin", "Pearson r, arcsinh, mean over marks")
-    for path in find_models(folder):
-        manifest = Model(path, threads=1).manifest
-        known = [m.pearson_arcsinh for a in manifest.accuracy[:1] for m in a.marks if m.pearson_arcsinh is not None]
-        table.add_row(
-            manifest.name,
-            manifest.version,
-            ", ".join(manifest.marks),
-            manifest.assembly,
-            f"{manifest.bin_size_bp} bp",
-            f"{sum(known) / len(known):.3f}" if known else "not measured",
-        )
-    if not table.row_count:
+    manifests = [Model(path, threads=1).manifest for path in find_models(folder)]
+    if not manifests:
         raise BadOption(f"'{folder}' holds no model; give a folder of models with --models.")
+    table = Table("", *(f"{manifest.name} {manifest.version}" for manifest in manifests))
+    facts = [_facts(manifest) for manifest in manifests]
+    for name in facts[0]:
+        table.add_row(name, *(known[name] for known in facts))
     console.print(table)
+    for manifest in manifests:
+        if manifest.benchmark:
+            console.print(_measures(f"{manifest.name} and other methods", manifest.benchmark))
+        if manifest.reliability:
+            console.print(_measures(f"Truth inside {manifest.name}'s interval", {"share": manifest.reliability}))
+
+
+def _facts(manifest: "Manifest") -> dict[str, str]:
+    """What a model imputes, from what, and how well."""
+    panel, levels, interval = manifest.panel, manifest.quantile_levels, manifest.interval_coverage
+    known = [m.pearson_arcsinh for a in manifest.accuracy[:1] for m in a.marks if m.pearson_arcsinh is not None]
+    return {
+        "marks": ", ".join(manifest.marks),
+        "signal": f"{manifest.units}, {manifest.bin_size_bp}-bp bins, {manifest.assembly}",
+        "quantiles": f"{len(levels)} levels, of each whole track" if levels else "-",
+        "panel": f"{len(panel.channels)} channels of {len(panel.samples)} samples, {panel.regions}" if panel else "-",
+        "interval": f"{interval:.0%}" if interval else "-",
+        "Pearson r of arcsinh": f"{sum(known) / len(known):.3f} (mean over marks)" if known else "not measured",
+    }
+
+
+def _measures(title: str, methods: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """A row of figures for each method."""
+    names = list(dict.fromkeys(name for figures in methods.values() for name in figures))
+    table = Table("", *names, title=title)
+    for method, figures in methods.items():
+        table.add_row(method, *("-" if (value := figures.get(name)) is None else f"{value:.3f}" for name in names))
+    return table
 
 
 @cli.command()
 def impute(
     track: Annotated[list[str], typer.Option(help="MARK=FILE, a bigWig of -log10 p-values (repeatable).")],
-    out: Annotated[Path, typer.Option(help="Folder for MARK.imputed.bigWig and manifest.json.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for MARK.imputed.bigWig and manifest.json (MARK.lower.bigWig, .upper).")
+    ],
     mask: Annotated[list[str] | None, typer.Option(help="Hide this mark's track and score against it.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="Impute this mark (default: all that are missing).")] = None,
     region: Annotated[
@@ -120,12 +145,14 @@ def impute(
         named.append((mark, Path(file)))
     result = impute_files(loaded, named, mask or [], target or [], region, out, console)
     table = Table("mark", "bins", "Pearson", "of arcsinh", "Spearman", "MSE of arcsinh", title=f"Imputed into {out}")
-    for mark in result.outputs:
+    for mark in result.bins:
         score = result.scores.get(mark)
         figures = (score.pearson, score.pearson_arcsinh, score.spearman, score.mse_arcsinh) if score else (None,) * 4
         shown = ["-" if value is None else f"{value:.3f}" for value in figures]
         table.add_row(mark, f"{result.bins[mark]:,}", *shown)
     console.print(table)
+    for warning in result.warnings:
+        typer.secho(f"Warning: {warning}", fg="yellow", err=True)
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """What the tests share: a small random data set, a toy model exported from it, its tracks as bigWig, a client."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from app.core.model import Model
 from app.core.regions import Region
 from app.main import create_app
 from app.settings import Settings
+from tests.panelled import CHANNELS, write_panelled
 from training.dataset import Dataset, Index, create_dataset, finish
 from training.export import export
 from training.train import Recipe, start
@@ -66,6 +68,38 @@ def models(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(models: Path) -> Model:
     """The toy model, loaded."""
     return Model(models / "toy", threads=1)
+
+
+@pytest.fixture(scope="session")
+def panel_values() -> np.ndarray:
+    """The panel over CHR21, float32 (channels, bins): nothing in the last 500 bins, one channel less in the first."""
+    values = random_tracks(np.random.default_rng(7), len(CHANNELS), CHR21.n_bins(25))
+    values[:, 1500:] = np.nan
+    values[1, :100] = np.nan
+    return values
+
+
+@pytest.fixture(scope="session")
+def panel_models(models: Path, panel_values: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with two in it: `toy`, and `panelled`, which has every optional part of the contract."""
+    folder = tmp_path_factory.mktemp("panel_models")
+    shutil.copytree(models / "toy", folder / "toy")
+    write_panelled(folder / "panelled", MARKS, CHR21, panel_values)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def panel_model(panel_models: Path) -> Model:
+    """The model `panelled`, loaded."""
+    return Model(panel_models / "panelled", threads=1)
+
+
+@pytest.fixture
+def panel_client(panel_models: Path, tmp_path: Path) -> Iterator[TestClient]:
+    """The service with `panelled` as its default model."""
+    app = create_app(Settings(models=panel_models, default_model="panelled", data=tmp_path / "data"))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

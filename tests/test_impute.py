@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from app.core.assemblies import HG19, Assembly
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.errors import NoOverlap, RegionTooShort
-from app.core.impute import impute
+from app.core.impute import Imputation, impute
 from app.core.marks import Plan, plan
 from app.core.model import Model
-from app.core.quantiles import Distribution, quantile_function
+from app.core.panel import Gaps
+from app.core.quantiles import LEVELS, Distribution, quantile_function
 from app.core.regions import Region
 from app.core.signal import Signal
 from tests.conftest import CHR21, CHRM, MARKS, TOY, random_tracks
+from tests.panelled import KNOTS, expected
 from training.dataset import Dataset
 from training.networks import PaperAutoencoder, SlidingAutoencoder
 from training.train import start
@@ -189,6 +191,76 @@ def test_a_chromosome_shorter_than_the_window_is_named(model: Model, monkeypatch
             plan(model, MARKS[:4]),
             Region("chrT", 0, 500),
         )
+
+
+def known_quantiles(values: np.ndarray, hidden: list[str]) -> np.ndarray:
+    """The quantile functions at the levels of `panelled`; NaN for the hidden marks."""
+    rows = np.stack([quantile_function(row)[[LEVELS.index(level) for level in KNOTS]] for row in values])
+    rows[[MARKS.index(mark) for mark in hidden]] = np.nan
+    return rows
+
+
+def test_quantiles_and_panel_reach_the_model_and_a_masked_marks_do_not(
+    panel_model: Model, panel_values: np.ndarray
+) -> None:
+    """H3K9me3 is strong and masked: what it measured shows neither in the values nor through its quantiles."""
+    values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
+    values[4] *= 1000
+    values[:, 40:50] = np.nan
+    values[1, 60:90] = np.nan
+    result = impute(Known(values, CHR21), panel_model, plan(panel_model, MARKS, ["H3K9me3", "H3K4me3"]), CHR21)
+    seen = values.copy()
+    seen[[1, 4]] = np.nan
+    hidden = known_quantiles(values, ["H3K9me3", "H3K4me3"])
+    told = expected(seen, hidden, panel_values)[:, [1, 4]]
+    told[:, :, 40:50] = np.nan
+    for signal, rows in zip(result.parts().values(), told, strict=True):
+        assert signal.marks == ("H3K4me3", "H3K9me3")
+        np.testing.assert_allclose(signal.values, rows, rtol=1e-5)
+    assert list(result.parts()) == ["imputed", "lower", "upper"]
+
+
+def test_where_the_panel_had_nothing_is_told(panel_model: Model) -> None:
+    """From bin 1500 on; uncovered bins are not imputed and do not count."""
+    values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
+    values[:, :10] = values[:, 1600:1700] = values[:, -5:] = np.nan
+    result = impute(Known(values, CHR21), panel_model, plan(panel_model, MARKS, ["H3K9me3"]), CHR21)
+    gaps = Gaps(395, (Region("chr21", 33_787_500, 33_790_000), Region("chr21", 33_792_500, 33_799_875)))
+    trimmed = result.trim()
+    assert result.gaps == trimmed.gaps == gaps
+    assert {part.region for part in trimmed.parts().values()} == {Region("chr21", 33_750_250, 33_799_875)}
+
+
+def test_a_model_without_optional_parts_has_none_of_them(model: Model) -> None:
+    values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
+    result = impute(Known(values, CHR21), model, plan(model, MARKS, ["H3K9me3"]), CHR21)
+    assert list(result.parts()) == ["imputed"]
+    assert result.lower is result.upper is result.gaps is None
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_with_every_optional_part_region_tile_and_batch_change_nothing(
+    panel_model: Model, whole_panelled: tuple[Known, Imputation], data: st.DataObject
+) -> None:
+    source, whole = whole_panelled
+    first = data.draw(st.integers(0, 1999))
+    last = data.draw(st.integers(first + 1, min(2000, first + 700)))
+    region = Region("chr21", CHR21.start + 25 * first, CHR21.start + 25 * last)
+    tile_bins, batch = data.draw(st.integers(1, 700)), data.draw(st.integers(1, 9))
+    settled = plan(panel_model, MARKS, ["H3K4me3"])
+    part = impute(source, panel_model, settled, region, tile_bins=tile_bins, batch=batch)
+    for name, signal in part.parts().items():
+        np.testing.assert_allclose(signal.values, whole.parts()[name].crop(region).values, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def whole_panelled(panel_model: Model) -> tuple[Known, Imputation]:
+    """A sample over CHR21, 20 bins of it not covered, and H3K4me3 imputed over all of it."""
+    values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
+    values[:, 700:720] = np.nan
+    source = Known(values, CHR21)
+    return source, impute(source, panel_model, plan(panel_model, MARKS, ["H3K4me3"]), CHR21)
 
 
 def test_bundled_model_is_its_checkpoints_network(real_data: Path) -> None:

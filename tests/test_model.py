@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from app.core.errors import BadModel, UnknownModel
 from app.core.model import Model, find_models, load_model, sha256_of
 from tests.conftest import MARKS
+from tests.panelled import KNOTS, expected, graph
 
 
 @pytest.fixture
@@ -138,6 +139,85 @@ def test_a_wrong_manifest_is_refused(folder: Path, edit: Callable[[dict[str, Any
     change(folder, edit)
     with pytest.raises(BadModel, match=says):
         Model(folder)
+
+
+@pytest.fixture
+def panelled(panel_models: Path, tmp_path: Path) -> Path:
+    """A copy of the model with every optional part, that may be spoiled."""
+    return Path(shutil.copytree(panel_models / "panelled", tmp_path / "panelled"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda m: m.update(quantile_levels=None), "inputs are signal and observed, quantiles if"),
+        (lambda m: m.update(quantile_levels=[]), "not valid at quantile_levels"),
+        (lambda m: m.update(quantile_levels=[0.5, 0.123, 1.0]), "quantile_levels are not rising, or not from among"),
+        (lambda m: m.update(quantile_levels=[0.9, 0.5, 1.0]), "quantile_levels are not rising"),
+        (lambda m: m.update(quantile_levels=[0.5, 0.5, 1.0]), "quantile_levels are not rising"),
+        (
+            lambda m: m.update(quantile_levels=[0.5, 1.0]),
+            r"quantiles is tensor\(float\) .* not float32 \[batch, 5, 2\]",
+        ),
+        (lambda m: m["inputs"].remove("quantiles"), "inputs are signal and observed, quantiles if"),
+        (lambda m: m.update(panel=None), "panel and panel_observed if there is a panel"),
+        (lambda m: m["inputs"].remove("panel_observed"), "panel and panel_observed if there is a panel"),
+        (lambda m: m["inputs"].remove("panel"), "panel and panel_observed if there is a panel"),
+        (lambda m: m["panel"]["channels"].pop(), r"not float32 \[batch, 1, bins\]"),
+        (lambda m: m["panel"].update(channels=[]), "not valid at panel.channels"),
+        (lambda m: m["panel"].update(channels=["a", "a"]), "a name stands twice in panel.channels"),
+        (lambda m: m["panel"].update(channels=["../a"]), "not valid at panel.channels.0"),
+        (lambda m: m.update(interval_coverage=None), "outputs are imputed, and lower and upper if"),
+        (lambda m: m.update(interval_coverage=80), "not valid at interval_coverage"),
+        (lambda m: m["outputs"].remove("lower"), "outputs are imputed, and lower and upper if"),
+        (lambda m: m.update(outputs=["lower", "imputed", "upper"]), "in this order"),
+    ],
+)
+def test_optional_parts_that_do_not_fit_are_refused(
+    panelled: Path, edit: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    change(panelled, edit)
+    with pytest.raises(BadModel, match=says):
+        Model(panelled)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"),
+    [
+        ({"knots": 4}, r"quantiles is .* not float32 \[batch, 5, 3\]"),
+        ({"channels": 3}, r"panel is .* not float32 \[batch, 2, bins\]"),
+        ({"marks": 4}, r"not float32 \[batch, 5, bins\]"),
+    ],
+)
+def test_optional_tensors_of_another_shape_are_refused(panelled: Path, sizes: dict[str, int], says: str) -> None:
+    (panelled / "model.onnx").write_bytes(graph(**sizes).SerializeToString())
+    change(panelled, lambda m: m["sha256"].update({"model.onnx": sha256_of(panelled / "model.onnx")}))
+    with pytest.raises(BadModel, match=says):
+        Model(panelled)
+
+
+def test_nan_is_hidden_at_the_door_in_every_input(panel_model: Model) -> None:
+    """Marks without a quantile function, and bins without a panel, are 0 to the graph; batches go one by one."""
+    rng = np.random.default_rng(0)
+    values = rng.random((4, 5, 60)).astype(np.float32)
+    quantiles = np.sort(rng.random((4, 5, len(KNOTS)))).astype(np.float32)
+    panel = rng.random((4, 2, 60)).astype(np.float32)
+    values[1, 2] = quantiles[1, 2] = quantiles[2, 1] = panel[3, 0, :30] = panel[2, :, 7] = np.nan
+    result = panel_model.run(values, quantiles, panel)
+    assert (result.shape, result.dtype) == ((4, 3, 5, 60), np.float32)
+    for i in range(4):
+        np.testing.assert_allclose(result[i], expected(values[i], quantiles[i], panel[i]), rtol=1e-5)
+    together = panel_model.run(values, quantiles[1], panel)
+    np.testing.assert_array_equal(together[1], result[1])
+    np.testing.assert_allclose(together[0], expected(values[0], quantiles[1], panel[0]), rtol=1e-5)
+
+
+def test_an_input_that_is_not_given_is_no_mask(panel_model: Model) -> None:
+    values = np.ones((1, 5, 60), np.float32)
+    with pytest.raises(ValueError, match="the model takes quantiles"):
+        panel_model.run(values)
+    with pytest.raises(ValueError, match="the model takes panel"):
+        panel_model.run(values, np.ones((5, 3), np.float32))
 
 
 def test_junk_is_refused(folder: Path) -> None:

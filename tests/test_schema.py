@@ -17,8 +17,8 @@ from app.settings import Settings
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-def test_answers_are_as_documented(models: Path, tmp_path: Path) -> None:
-    app = create_app(Settings(models=models, default_model="toy", data=tmp_path, stall_seconds=60))
+def test_answers_are_as_documented(panel_models: Path, tmp_path: Path) -> None:
+    app = create_app(Settings(models=panel_models, default_model="panelled", data=tmp_path, stall_seconds=60))
     api = schemathesis.openapi.from_asgi("/openapi.json", app)
     operations = [result.ok() for result in api.get_all_operations()]
     assert len(operations) == sum(map(len, app.openapi()["paths"].values()))

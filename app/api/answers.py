@@ -7,7 +7,8 @@ from fastapi import Request, Response
 
 from app.api.formats import Format, respond
 from app.core.binned import BinnedTracks
-from app.core.errors import BadRegion, Busy, NoOverlap, RegionTooLarge
+from app.core.caveats import caveats
+from app.core.errors import BadRegion, Busy, NoInterval, NoOverlap, RegionTooLarge
 from app.core.impute import impute
 from app.core.marks import Plan
 from app.core.model import Model
@@ -47,6 +48,12 @@ def check_size(region: Region, model: Model, max_bins: int) -> Region:
     return region
 
 
+def check_interval(interval: bool, model: Model) -> None:
+    """Raise NoInterval if an interval is asked of a model that gives none."""
+    if interval and model.manifest.interval_coverage is None:
+        raise NoInterval(f"{model.name} gives no interval; leave out `interval`, or choose another model.", model.name)
+
+
 def around_region(region: Region, model: Model) -> Region:
     """What an imputation of the region looks at."""
     reach = max(model.manifest.halo_bins, model.manifest.min_bins) * model.manifest.bin_size_bp
@@ -54,9 +61,15 @@ def around_region(region: Region, model: Model) -> Region:
 
 
 def answer(
-    tracks: BinnedTracks, model: Model, plan: Plan, region: Region | None, max_bins: int, format: Format
+    tracks: BinnedTracks,
+    model: Model,
+    plan: Plan,
+    region: Region | None,
+    max_bins: int,
+    format: Format,
+    interval: bool,
 ) -> Response:
-    """Impute over a region, or over all that the tracks cover, and write the answer.
+    """Impute over a region, or over all that the tracks cover, and write the answer, with the `interval` if asked.
 
     Raises
     ------
@@ -67,7 +80,8 @@ def answer(
     wanted = region or check_size(_covered_region(tracks), model, max_bins)
     imputation = impute(tracks, model, plan, wanted)
     covered = imputation.trim()
-    return respond(model, plan, imputation if region else covered, format)
+    warnings = caveats(tracks, model, plan, imputation.gaps)
+    return respond(model, plan, imputation if region else covered, warnings, format, interval)
 
 
 def _covered_region(tracks: BinnedTracks) -> Region:

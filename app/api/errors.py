@@ -34,6 +34,7 @@ PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.AmbiguousMark: (422, "ambiguous-mark", "The mark of a file is not known"),
     errors.NothingObserved: (422, "nothing-observed", "There is nothing to impute from"),
     errors.NothingToImpute: (422, "nothing-to-impute", "There is nothing to impute"),
+    errors.NoInterval: (422, "no-interval", "The model gives no interval"),
     errors.NoOverlap: (422, "no-overlap", "The tracks do not cover the region"),
     errors.UnknownModel: (404, "unknown-model", "The model is not installed"),
     errors.BadName: (422, "bad-name", "The name cannot be used"),

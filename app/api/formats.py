@@ -1,8 +1,10 @@
 """An imputation as JSON, bedGraph, bigWig or npy."""
 
 import io
+import json
 import tempfile
 import zipfile
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import orjson
 from fastapi.responses import Response
 
-from app.api.schemas import ModelName, Summary, TrackScore
+from app.api.schemas import ModelName, PanelUse, Summary, TrackScore
 from app.core.bigwig.write import BigWigWriter
 from app.core.impute import Imputation
 from app.core.marks import Plan
@@ -38,8 +40,13 @@ class Format(StrEnum):
     npy = "npy"
 
 
-def respond(model: Model, plan: Plan, imputation: Imputation, format: Format) -> Response:
-    """Answer with an imputation; its summary and scores also stand in the header `Epifill-Result`."""
+def respond(
+    model: Model, plan: Plan, imputation: Imputation, warnings: list[str], format: Format, interval: bool
+) -> Response:
+    """Answer with an imputation; its summary and scores also stand in the header `Epifill-Result`.
+
+    JSON holds the bounds of the interval always, the other formats if `interval` says so.
+    """
     summary = Summary(
         assembly=model.manifest.assembly,
         region=str(imputation.imputed.region),
@@ -47,16 +54,20 @@ def respond(model: Model, plan: Plan, imputation: Imputation, format: Format) ->
         model=ModelName(name=model.name, version=model.manifest.version),
         observed=list(plan.observed),
         masked=list(plan.masked),
+        interval_coverage=model.manifest.interval_coverage,
+        panel=PanelUse.of(model, imputation),
+        warnings=warnings,
     ).model_dump()
     scores = {mark: TrackScore.of(score).model_dump() for mark, score in imputation.scores().items()}
-    header = orjson.dumps({**summary, "targets": plan.targets, "scores": scores}).decode()
-    headers = {RESULT_HEADER: header}
+    # In ASCII, as a header must be.
+    headers = {RESULT_HEADER: json.dumps({**summary, "targets": plan.targets, "scores": scores})}
     if format is Format.json:
         tracks = _json_tracks(model, imputation, scores)
         # orjson writes NaN as null and float32 with as many digits as it has.
         content = orjson.dumps({**summary, "tracks": tracks}, option=orjson.OPT_SERIALIZE_NUMPY)
         return Response(content, media_type="application/json", headers=headers)
-    content, media_type, name = _WRITERS[format](model, imputation)
+    shown = imputation if interval else replace(imputation, lower=None, upper=None)
+    content, media_type, name = _WRITERS[format](model, shown)
     if name:
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return Response(content, media_type=media_type, headers=headers)
@@ -66,10 +77,11 @@ _Written = tuple[bytes, str, str | None]
 
 
 def _json_tracks(model: Model, imputation: Imputation, scores: dict[str, Any]) -> list[dict[str, Any]]:
-    signal = imputation.imputed
     tracks = []
-    for mark, values in zip(signal.marks, signal.values, strict=True):
-        track = {"mark": mark, "units": model.manifest.units, "start": signal.region.start, "values": values}
+    for mark in imputation.imputed.marks:
+        track: dict[str, Any] = {"mark": mark, "units": model.manifest.units, "start": imputation.imputed.region.start}
+        for name, signal in imputation.parts().items():
+            track["values" if name == "imputed" else name] = signal.row(mark)
         tracks.append({**track, "score": scores[mark]} if mark in scores else track)
     return tracks
 
@@ -80,11 +92,13 @@ def _bedgraph(model: Model, imputation: Imputation) -> _Written:
     starts = signal.region.start + size * np.arange(signal.n_bins)
     ends = np.minimum(starts + size, signal.region.end)
     lines = []
-    for mark, values in zip(signal.marks, signal.values, strict=True):
-        lines.append(f'track type=bedGraph name="{mark} imputed" description="{mark} imputed by {model.name}"')
-        there = ~np.isnan(values)
-        rows = zip(starts[there].tolist(), ends[there].tolist(), values[there].tolist(), strict=True)
-        lines += [f"{chrom}\t{start}\t{end}\t{value:.6g}" for start, end, value in rows]
+    for mark in signal.marks:
+        for name, part in imputation.parts().items():
+            lines.append(f'track type=bedGraph name="{mark} {name}" description="{mark} {name} by {model.name}"')
+            values = part.row(mark)
+            there = ~np.isnan(values)
+            rows = zip(starts[there].tolist(), ends[there].tolist(), values[there].tolist(), strict=True)
+            lines += [f"{chrom}\t{start}\t{end}\t{value:.6g}" for start, end, value in rows]
     return "\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8", None
 
 
@@ -92,11 +106,12 @@ def _bigwig(model: Model, imputation: Imputation) -> _Written:
     signal = imputation.imputed
     with tempfile.TemporaryDirectory(prefix="epifill-") as folder:
         paths = []
-        for mark, values in zip(signal.marks, signal.values, strict=True):
-            path = Path(folder, f"{mark}.imputed.bigWig")
-            with BigWigWriter(path, model.assembly, signal.bin_size_bp) as writer:
-                writer.add(signal.region, values)
-            paths.append(path)
+        for mark in signal.marks:
+            for name, part in imputation.parts().items():
+                path = Path(folder, f"{mark}.{name}.bigWig")
+                with BigWigWriter(path, model.assembly, signal.bin_size_bp) as writer:
+                    writer.add(signal.region, part.row(mark))
+                paths.append(path)
         if len(paths) == 1:
             return paths[0].read_bytes(), "application/octet-stream", paths[0].name
         archive = io.BytesIO()
@@ -108,7 +123,8 @@ def _bigwig(model: Model, imputation: Imputation) -> _Written:
 
 def _npy(_: Model, imputation: Imputation) -> _Written:
     file = io.BytesIO()
-    np.save(file, imputation.imputed.values)
+    parts = [signal.values for signal in imputation.parts().values()]
+    np.save(file, np.stack(parts) if len(parts) > 1 else parts[0])
     return file.getvalue(), "application/octet-stream", "imputed.npy"
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
 from app.api.access import Owner
-from app.api.answers import answer, around_region, asked_region, several, turn
+from app.api.answers import answer, around_region, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
@@ -70,14 +70,18 @@ async def impute_tracks(
         str, Form(description="Name of a model. Default: the service's default model", examples=[""])
     ] = "",
     format: Annotated[Format, Form(description="How the answer is written")] = Format.json,
+    interval: Annotated[
+        bool, Form(description="Write lower and upper bounds, too, if the model gives them; JSON has them always")
+    ] = False,
 ) -> Response:
     """Impute the missing marks of a sample over a region.
 
-    Several targets as bigWig come as a zip. Masked marks come back with scores against their files: in the JSON, and
+    Several tracks as bigWig come as a zip. Masked marks come back with scores against their files: in the JSON, and
     for every format in the header `Epifill-Result`.
     """
     chosen = models.get(model)
     names = _marks(tracks, several(marks), chosen)
+    check_interval(interval, chosen)
     settled = plan(chosen, names, several(mask), several(targets))
     wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
     limits = Limits(memory_bytes=settings.ingest_memory_bytes)
@@ -92,7 +96,7 @@ async def impute_tracks(
                 await take_in(folder, track.filename or mark, chosen.assembly.name, size, limits, around)
         async with turn(request):
             return await run_in_threadpool(
-                answer, BinnedTracks(folders), chosen, settled, wanted, settings.max_region_bins, format
+                answer, BinnedTracks(folders), chosen, settled, wanted, settings.max_region_bins, format, interval
             )
 
 

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from app.api.access import Owner, Stored
-from app.api.answers import answer, asked_region, several, turn
+from app.api.answers import answer, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
@@ -47,9 +47,13 @@ async def impute_region(
     targets: Annotated[list[str], Query(description="Marks to impute. Default: those missing or masked")] = _NONE,
     model: Annotated[str, Query(description="Name of a model. Default: the service's default model")] = "",
     format: Annotated[Format, Query(description="How the answer is written")] = Format.json,
+    interval: Annotated[
+        bool, Query(description="Write lower and upper bounds, too, if the model gives them; JSON has them always")
+    ] = False,
 ) -> Response:
     """Impute missing or masked marks from the sample's tracks that are ready."""
     chosen = models.get(model)
+    check_interval(interval, chosen)
     found, tracks = await run_in_threadpool(stored.get, owner, sample)
     folders = {mark: path for mark, path in stored.binned(tracks).items() if mark in chosen.marks}
     if not folders:
@@ -62,7 +66,9 @@ async def impute_region(
             opened = await run_in_threadpool(BinnedTracks, folders)
         except FileNotFoundError:
             raise TrackNotReady("A track of the sample has just been replaced; ask again.") from None
-        return await run_in_threadpool(answer, opened, chosen, settled, wanted, settings.max_region_bins, format)
+        return await run_in_threadpool(
+            answer, opened, chosen, settled, wanted, settings.max_region_bins, format, interval
+        )
 
 
 def _check_fit(model: Model, assembly: str | None) -> None:

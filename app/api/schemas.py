@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.model import Accuracy, Model, Provenance
+from app.core.impute import Imputation
+from app.core.model import Accuracy, Model, PanelDescription, Provenance
 from app.core.scores import Score
 from app.store.tables import Sample, Track
 
@@ -40,6 +41,19 @@ class ModelDetail(ModelSummary):
     provenance: Provenance
     accuracy: list[Accuracy]
     data_licence: str
+    quantile_levels: list[float] | None = Field(
+        description="Levels of the quantile function of each whole track that the model sees; null if it sees none"
+    )
+    panel: PanelDescription | None = Field(description="What it takes from its training samples at every position")
+    interval_coverage: float | None = Field(
+        examples=[0.8], description="Share of the truth that should lie between `lower` and `upper`; null without them"
+    )
+    benchmark: dict[str, dict[str, float | None]] | None = Field(
+        description="Mean measures of the model and of what it was compared with, by method"
+    )
+    reliability: dict[str, float] | None = Field(
+        description="Share of the truth that did lie between `lower` and `upper`: by mark, overall, in the top decile"
+    )
 
 
 class ModelName(BaseModel):
@@ -73,7 +87,25 @@ class ImputedTrack(BaseModel):
     units: str = Field(examples=["-log10 p-value"])
     start: int = Field(examples=[33_750_000], description="First base, counted from 0")
     values: list[float | None] = Field(examples=[[0.31, 0.29, None]], description="null = not covered by any track")
+    lower: list[float | None] | None = Field(default=None, description="Lower bounds, if the model gives an interval")
+    upper: list[float | None] | None = Field(default=None, description="Upper bounds, if the model gives an interval")
     score: TrackScore | None = Field(default=None, description="Only for a masked mark, whose truth is known")
+
+
+class PanelUse(BaseModel):
+    """What the model took from its training samples."""
+
+    samples: list[str]
+    bins_without: int = Field(description="Imputed bins where it had nothing of them")
+    regions_without: list[str] = Field(description="Where those are; at most the first 20 stretches")
+
+    @classmethod
+    def of(cls, model: Model, imputation: Imputation) -> Self | None:
+        """The use of the model's panel in an imputation; None if it has none."""
+        panel, gaps = model.manifest.panel, imputation.gaps
+        if not panel or not gaps:
+            return None
+        return cls(samples=panel.samples, bins_without=gaps.bins, regions_without=[str(r) for r in gaps.regions])
 
 
 class Summary(BaseModel):
@@ -85,6 +117,11 @@ class Summary(BaseModel):
     model: ModelName
     observed: list[str] = Field(examples=[["H3K4me1", "H3K36me3"]], description="Marks the model has seen")
     masked: list[str] = Field(examples=[["H3K4me3"]], description="Marks that were uploaded but hidden from it")
+    interval_coverage: float | None = Field(
+        examples=[0.8], description="Share of the truth that should lie between `lower` and `upper`; null without them"
+    )
+    panel: PanelUse | None
+    warnings: list[str] = Field(description="What to know before one trusts the result")
 
 
 class RegionAnswer(Summary):

@@ -76,6 +76,10 @@ class NoOverlap(EpifillError):
     """No observed track covers any bin of the region."""
 
 
+class NoInterval(EpifillError):
+    """An interval was asked of a model that gives none."""
+
+
 class UnknownModel(EpifillError):
     """A model that is not installed."""
 

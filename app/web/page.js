@@ -82,6 +82,7 @@ function draw(canvas, values) {
 function show(answer) {
   result.hidden = false;
   result.replaceChildren(element("h2", answer.region), element("p", `From ${answer.observed.join(", ")}.`));
+  for (const warning of answer.warnings) result.append(element("p", warning, "warning"));
   for (const track of answer.tracks) {
     const canvas = document.createElement("canvas");
     const heading = element("h3", track.mark);

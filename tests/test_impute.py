@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.core.assemblies import HG19, Assembly
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.errors import NoOverlap, RegionTooShort
-from app.core.impute import Imputation, impute
+from app.core.impute import Imputation, impute, run_model
 from app.core.marks import Plan, plan
 from app.core.model import Model
 from app.core.panel import Gaps
@@ -261,6 +261,20 @@ def whole_panelled(panel_model: Model) -> tuple[Known, Imputation]:
     values[:, 700:720] = np.nan
     source = Known(values, CHR21)
     return source, impute(source, panel_model, plan(panel_model, MARKS, ["H3K4me3"]), CHR21)
+
+
+def test_tiles_are_wide_against_the_halo(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[int] = []
+
+    def run(_: Model, values: np.ndarray, *rest: object) -> np.ndarray:
+        widths.append(values.shape[2])
+        return values[:, None]
+
+    monkeypatch.setattr(Model, "run", run)
+    monkeypatch.setattr(model, "manifest", model.manifest.model_copy(update={"halo_bins": 1000}))
+    result = run_model(model, np.ones((5, 40_000), np.float32), first=100)
+    assert widths == [17_100, 18_000, 8_900]
+    assert result.shape == (1, 5, 39_900)
 
 
 def test_bundled_model_is_its_checkpoints_network(real_data: Path) -> None:

@@ -237,10 +237,12 @@ class Model:
         return np.stack(self._session.run(self.manifest.outputs, feed), axis=1)
 
     def _check_tensors(self) -> None:
-        marks, panel = len(self.marks), self.manifest.panel
-        shapes: dict[str, tuple[str | int, ...]] = {
+        marks = len(self.marks)
+        beside = ("batch", len(self.manifest.panel.channels) if self.manifest.panel else 0, "bins")
+        shapes: dict[str, tuple[str, int, str | int]] = {
             "quantiles": ("batch", marks, len(self.manifest.quantile_levels or [])),
-            **dict.fromkeys(("panel", "panel_observed"), ("batch", len(panel.channels) if panel else 0, "bins")),
+            "panel": beside,
+            "panel_observed": beside,
         }
         for kind, expected, found in (
             ("inputs", self.manifest.inputs, self._session.get_inputs()),

@@ -94,8 +94,10 @@ class Tracks:
         NotABigWig
             A part of a file cannot be read.
         """
-        rows = [track.read(region, self.bin_size_bp) for track in self._tracks.values()]
-        return Signal(np.stack(rows), self.marks, region, self.bin_size_bp)
+        values = np.empty((len(self._tracks), region.n_bins(self.bin_size_bp)), dtype=np.float32)
+        for row, track in zip(values, self._tracks.values(), strict=True):
+            row[:] = track.read(region, self.bin_size_bp)
+        return Signal(values, self.marks, region, self.bin_size_bp)
 
     def distribution(self, mark: str) -> Distribution:
         """How the values of a whole track are distributed; looked up once.

@@ -19,7 +19,7 @@ def test_the_service_imports_without_the_trainers_libraries() -> None:
 import sys
 class Missing:
     def find_spec(self, name, *rest):
-        if name.split(".")[0] in {"torch", "scipy", "tensorboard", "pybigtools", "onnxscript", "training"}:
+        if name.split(".")[0] in {"torch", "scipy", "sklearn", "tensorboard", "pybigtools", "onnxscript", "training"}:
             raise ImportError(name)
 sys.meta_path.insert(0, Missing())
 import app.main, app.cli, app.demo, app.offline
@@ -31,7 +31,7 @@ app.main.create_app()
 
 def test_only_the_trainers_extra_asks_for_torch() -> None:
     service = (ROOT / "requirements/service.lock").read_text()
-    for package in ("torch==", "scipy==", "tensorboard==", "pybigtools=="):
+    for package in ("torch==", "scipy==", "scikit-learn==", "tensorboard==", "pybigtools=="):
         assert package not in service
         assert f"\n{package}" in (ROOT / "requirements/dev.lock").read_text()
 

@@ -6,6 +6,7 @@ import typer
 
 from app.core.errors import EpifillError
 from training import counts, evaluate, export, fetch, leave_one_out, prepare, search, simulate, train
+from training.benchmark.command import command as benchmark
 
 app = typer.Typer(
     help="Epifill's trainer: get data, train, evaluate and export imputation models.",
@@ -22,6 +23,7 @@ app.command("train")(train.command)
 app.command("search")(search.command)
 app.command("evaluate")(evaluate.command)
 app.command("leave-one-out")(leave_one_out.command)
+app.command("benchmark")(benchmark)
 app.command("export")(export.command)
 
 

@@ -1,0 +1,1 @@
+"""What an imputation method has to beat."""

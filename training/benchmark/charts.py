@@ -1,0 +1,54 @@
+"""A benchmark's figures: accuracy per mark, and against the number of observed marks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from training.benchmark.results import Result, average
+from training.metrics import COMPARED
+
+
+def draw_marks(results: Sequence[Result], methods: Sequence[str], path: Path) -> None:
+    """Bars of every measure by mark, a bar per method: one sample left out, each mark hidden alone."""
+    marks = list(dict.fromkeys(mark for result in results for mark in result.marks))
+    figure = Figure(figsize=(2 + 0.18 * len(methods) * len(marks), 2.2 * len(COMPARED)), layout="constrained")
+    width = 0.85 / len(methods)
+    axes = figure.subplots(len(COMPARED), sharex=True)
+    for axis, measure in zip(axes, COMPARED, strict=True):
+        for i, (method, colour) in enumerate(_coloured(methods)):
+            own = [result for result in results if result.method == method]
+            heights = [average(own, measure, mark) for mark in marks]
+            places = np.arange(len(marks)) + (i - (len(methods) - 1) / 2) * width
+            axis.bar(places, _numbers(heights), width, color=colour, label=method)
+        axis.set_ylabel(measure)
+        axis.set_xticks(np.arange(len(marks)), marks)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    figure.savefig(path, dpi=110)
+
+
+def draw_sizes(results: Sequence[Result], methods: Sequence[str], path: Path) -> None:
+    """Lines of every measure against the number of observed marks, a line per method."""
+    sizes = sorted({len(result.observed) for result in results})
+    figure = Figure(figsize=(3 * len(COMPARED), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(COMPARED))
+    for axis, measure in zip(axes, COMPARED, strict=True):
+        for method, colour in _coloured(methods):
+            own = [result for result in results if result.method == method]
+            means = [average([r for r in own if len(r.observed) == size], measure) for size in sizes]
+            axis.plot(sizes, _numbers(means), "o-", color=colour, label=method, markersize=4)
+        axis.set(title=measure, xlabel="observed marks", xticks=sizes)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    figure.savefig(path, dpi=110)
+
+
+def _coloured(methods: Sequence[str]) -> list[tuple[str, tuple[float, float, float, float]]]:
+    return [(method, mpl.colormaps["tab20"](i % 20)) for i, method in enumerate(methods)]
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [np.nan if value is None else value for value in values]

@@ -14,7 +14,7 @@ from training.metrics import COMPARED
 def draw_marks(results: Sequence[Result], methods: Sequence[str], path: Path) -> None:
     """Bars of every measure by mark, a bar per method: one sample left out, each mark hidden alone."""
     marks = list(dict.fromkeys(mark for result in results for mark in result.marks))
-    figure = Figure(figsize=(2 + 0.18 * len(methods) * len(marks), 2.2 * len(COMPARED)), layout="constrained")
+    figure = Figure(figsize=(3 + (0.6 + 0.12 * len(methods)) * len(marks), 2.2 * len(COMPARED)), layout="constrained")
     width = 0.85 / len(methods)
     axes = figure.subplots(len(COMPARED), sharex=True)
     for axis, measure in zip(axes, COMPARED, strict=True):

@@ -147,4 +147,4 @@ def table(header: Sequence[str], rows: Mapping[str, Sequence[Cell]], lower_is_be
 def _cell(value: Cell) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -36,10 +36,10 @@ class Boosting(Method):
     """
 
     with_mean: bool = False
-    rows: int = 200_000
-    trees: int = 150
+    rows: int = 150_000
+    trees: int = 100
     learning_rate: float = 0.1
-    leaves: int = 31
+    leaves: int = 15
 
     def fit(self, dataset: Dataset, samples: Sequence[str], folder: Path) -> "BoostingImputer":
         """Grow the trees of every mark that a sample has; a sample's own tracks are not in its panel mean."""

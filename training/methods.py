@@ -52,7 +52,7 @@ class Imputer(Protocol):
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """A way to impute. Its fields are everything that decides a fit but the data.
+    """A way to impute. Its fields, all plain values, are everything that decides a fit but the data.
 
     Attributes
     ----------

@@ -7,6 +7,9 @@ import typer
 from app.core.errors import EpifillError
 from training import counts, evaluate, export, fetch, leave_one_out, prepare, search, simulate, train
 from training.benchmark.command import command as benchmark
+from training.epifill.export import command as export_epifill
+from training.epifill.panel import command as panel
+from training.epifill.train import command as train_epifill
 
 app = typer.Typer(
     help="Epifill's trainer: get data, train, evaluate and export imputation models.",
@@ -20,6 +23,9 @@ app.command("prepare")(prepare.command)
 app.command("counts")(counts.command)
 app.command("simulate")(simulate.command)
 app.command("train")(train.command)
+app.command("train-epifill")(train_epifill)
+app.command("panel")(panel)
+app.command("export-epifill")(export_epifill)
 app.command("search")(search.command)
 app.command("evaluate")(evaluate.command)
 app.command("leave-one-out")(leave_one_out.command)

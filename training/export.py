@@ -4,7 +4,8 @@ import logging
 import platform
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import onnx
 import torch
 import typer
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from app.core.model import (
     GRAPH_FILE,
@@ -63,19 +65,11 @@ def export(
     """
     if dataset.fingerprint != training.data:
         raise BadData("The checkpoint was not made with this data set (other regions, bins or marks); name its own.")
-    if out.exists() and not (out / MANIFEST_FILE).is_file():
-        raise BadData(f"'{out}' exists and is no model; name a new folder, such as models/my-model.")
-    if not MODEL_NAME.fullmatch(out.name) or not MODEL_VERSION.fullmatch(version):
-        raise BadData(
-            f"'{out.name}' {version} cannot be a model's name and version; write small letters, digits, '.', '_' or"
-            " '-', and a version such as 1.0.0."
-        )
     network = SlidingAutoencoder(training.network).eval()
-    partial = out.with_name(out.name + ".partial") / out.name
-    shutil.rmtree(partial.parent, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        write_graph(network, len(training.marks), training.recipe.window, partial / GRAPH_FILE)
+    with new_model(out, version) as partial:
+        example = torch.zeros(2, len(training.marks), 3 * training.recipe.window)
+        inputs = {"signal": example, "observed": torch.ones_like(example)}
+        write_graph(network, inputs, ["imputed"], training.recipe.window, partial / GRAPH_FILE)
         manifest = Manifest(
             schema_version=1,
             name=out.name,
@@ -112,28 +106,60 @@ def export(
         (partial / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
         (partial / "README.md").write_text(model_card(manifest))
         check_agreement(network, Model(partial), dataset)
+    return Model(out)
+
+
+@contextmanager
+def new_model(out: Path, version: str) -> Iterator[Path]:
+    """A folder to write a model into, which takes its place at `out` if the block ends well and goes if not.
+
+    Raises
+    ------
+    BadData
+        There is something else at `out`, or its name or the version cannot be a model's.
+    """
+    if out.exists() and not (out / MANIFEST_FILE).is_file():
+        raise BadData(f"'{out}' exists and is no model; name a new folder, such as models/my-model.")
+    if not MODEL_NAME.fullmatch(out.name) or not MODEL_VERSION.fullmatch(version):
+        raise BadData(
+            f"'{out.name}' {version} cannot be a model's name and version; write small letters, digits, '.', '_' or"
+            " '-', and a version such as 1.0.0."
+        )
+    partial = out.with_name(out.name + ".partial") / out.name
+    shutil.rmtree(partial.parent, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
         if out.exists():
             out.rename(partial.parent / "replaced")
         partial.rename(out)
     finally:
         shutil.rmtree(partial.parent, ignore_errors=True)
-    return Model(out)
 
 
-def write_graph(network: SlidingAutoencoder, marks: int, window: int, path: Path) -> None:
-    """Export to one self-contained ONNX file with dynamic batch and bins."""
-    example = torch.zeros(2, marks, 3 * window)
-    batch, bins = torch.export.Dim("batch"), torch.export.Dim("bins", min=window)
+def write_graph(
+    network: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], min_bins: int, path: Path
+) -> None:
+    """Export to one self-contained ONNX file with dynamic batch and bins.
+
+    Parameters
+    ----------
+    inputs
+        An example of each input, in the order of the network's arguments, (batch, rows, bins); `quantiles` has a
+        fixed number of knots in place of bins.
+    """
+    batch, bins = torch.export.Dim("batch"), torch.export.Dim("bins", min=min_bins)
+    shapes = tuple({0: batch} if name == "quantiles" else {0: batch, 2: bins} for name in inputs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators that are not used here
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own libraries
         torch.onnx.export(
             network,
-            (example, torch.ones_like(example)),
+            tuple(inputs.values()),
             str(path),
-            input_names=["signal", "observed"],
-            output_names=["imputed"],
-            dynamic_shapes=({0: batch, 2: bins}, {0: batch, 2: bins}),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=shapes,
             opset_version=_OPSET,
             external_data=False,
             dynamo=True,

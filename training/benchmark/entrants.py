@@ -6,6 +6,7 @@ from training.baselines.boosting import Boosting
 from training.baselines.network import PaperNetwork
 from training.baselines.panel import NearestSample, PanelMean
 from training.baselines.ridge import Ridge
+from training.epifill.method import Epifill
 from training.errors import BadData
 from training.methods import Method
 
@@ -18,6 +19,8 @@ METHODS: dict[str, Callable[[str, int], Method]] = {
     "boosting": lambda name, seed: Boosting(name, seed),
     "boosting-mean": lambda name, seed: Boosting(name, seed, with_mean=True),
     "paper": lambda name, seed: PaperNetwork(name, seed),
+    "epifill": lambda name, seed: Epifill(name, seed),
+    "epifill-blind": lambda name, seed: Epifill(name, seed, with_panel=False),
 }
 """Makes a method from its name and the seed."""
 

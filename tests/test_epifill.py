@@ -21,7 +21,7 @@ from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import BOXES, HALO_BINS, Normaliser, surroundings
 from training.epifill.method import EpifillImputer
 from training.epifill.network import Committee, RankNetwork, Readout, read, strengthen
-from training.epifill.panel import channel_names, write_panel
+from training.epifill.panel import STEP, channel_names, write_panel
 from training.epifill.reference import KNOT_LEVELS, Reference, knot_quantiles, knots
 from training.epifill.train import EpifillRecipe, draw_visible, load_epifill, train_epifill
 from training.errors import BadData
@@ -157,10 +157,10 @@ def test_the_panel_holds_means_over_the_samples(run: Path, tracks: Path, data: D
     found = model.panel.read(REGION)
     assert model.manifest.panel is not None
     assert model.manifest.panel.channels == channel_names(MARKS)
-    assert np.abs(found - expected).max() < 1 / 256
+    assert np.abs(found - expected).max() <= STEP
     raw = channel_names(MARKS).index("DNase.raw")
     two = np.mean([data.values(sample)[1] for sample in ("S1", "S2")], axis=0)
-    assert np.abs(found[raw] - two).max() < 1 / 256
+    assert np.abs(found[raw] - two).max() <= STEP
     assert np.isnan(model.panel.read(Region("chr21", 20_000_000, 20_001_000))).all()
     few = {s: {"DNase": tracks / f"{s}-DNase.bigWig"} for s in ("S1", "S2")}
     with pytest.raises(BadData, match="A panel of 2 samples would show each of them; give 3 or more"):

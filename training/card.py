@@ -25,12 +25,53 @@ def model_card(manifest: Manifest) -> str:
 ## Accuracy
 
 {"".join(_accuracy(accuracy) for accuracy in manifest.accuracy) or "Not measured."}
-## Limits
+{_benchmark(manifest)}{_interval(manifest)}## Limits
 
-It sees only the sample's own marks, so it cannot tell what they do not show. It underestimates high peaks. It was
+{_PANEL_LIMITS if manifest.panel else _LIMITS} It was
 trained on few samples and regions; on other cell types, laboratories or sequencing depths it may do worse than the
 figures above. Its values are predictions and no substitute for an experiment.
 """
+
+
+_LIMITS = "It sees only the sample's own marks, so it cannot tell what they do not show. It underestimates high peaks."
+_PANEL_LIMITS = """Where its panel has nothing it sees only the sample's own marks, and does much worse; answers say
+where that is. It compares a track with its whole quantile function, which a track of a few regions does not give;
+answers warn of that. It underestimates peaks that no training sample has."""
+
+
+def _benchmark(manifest: Manifest) -> str:
+    if not manifest.benchmark:
+        return ""
+    names = list(next(iter(manifest.benchmark.values())))
+    lines = [
+        "## Beside other methods",
+        "",
+        "The same samples left out in turn, means over marks and samples (`python -m training benchmark`); errors are"
+        " the better the lower.",
+        "",
+        f"| method | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+    ]
+    for method, measures in manifest.benchmark.items():
+        shown = " | ".join("-" if value is None else f"{value:.3f}" for value in measures.values())
+        lines.append(f"| {method} | {shown} |")
+    return "\n".join(lines) + "\n\n"
+
+
+def _interval(manifest: Manifest) -> str:
+    if not manifest.reliability:
+        return ""
+    lines = [
+        "## Interval",
+        "",
+        f"`lower` and `upper` mean to hold {manifest.interval_coverage:.0%} of the measured values. On left-out samples"
+        " they held:",
+        "",
+        "| | share |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {share:.1%} |" for name, share in manifest.reliability.items()]
+    return "\n".join(lines) + "\n\n"
 
 
 def _accuracy(accuracy: Accuracy) -> str:

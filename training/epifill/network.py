@@ -135,12 +135,12 @@ class Readout:
         Probability that is cut off on either side of the interval.
     """
 
-    height: float = 0.4
+    height: float = 0.5
     root: float = 0.4
-    value: float = 0.2
-    rank: float = 0.1
+    value: float = 0.1
+    rank: float = 0.05
     strength: float = 0.5
-    tail: float = 0.1
+    tail: float = 0.06
 
 
 class EpifillGraph(nn.Module):

@@ -27,7 +27,7 @@ from training.progress import console, progress
 FEWEST = 3
 """Samples that a panel must have: of two, each could be told from the mean by who has the other."""
 
-_STEP = 1 / 256
+STEP = 1 / 64
 """Channels are rounded to this; it takes half of the room, and is far below what a track's noise is."""
 
 _CHUNK_PIECES = 64
@@ -81,7 +81,7 @@ def write_panel(
                 for tracks, known in zip(opened, quantiles, strict=True)
             ]
             channels = panel_channels(parts).reshape(len(writers), -1)
-            for writer, row in zip(writers, np.round(channels / _STEP) * _STEP, strict=True):
+            for writer, row in zip(writers, np.round(channels / STEP) * STEP, strict=True):
                 writer.add(region, row.astype(np.float32))
             advance(region.n_bins(bin_size_bp))
     return paths

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     models: Path = _CHECKOUT / "models"
-    default_model: str = "paper-core5"
+    default_model: str = "epifill-core5"
     max_upload_bytes: int = Field(default=4 * 2**30, ge=1)
     max_region_bins: int = Field(default=2_000_000, ge=1)
     max_tracks_per_sample: int = Field(default=64, ge=1)

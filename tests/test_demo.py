@@ -31,7 +31,7 @@ def test_the_main_job_through_the_real_service(sample: Path, tmp_path: Path) -> 
     console.file.close()
     text = console.export_text()
     assert "SIM001 (simulated data), H3K4me3 hidden, 4 tracks uploaded" in text
-    assert "paper-core5" in text
+    assert "epifill-core5" in text
     assert "bins/s" in text
     assert "trained on" not in text
     path = tmp_path / "SIM001-H3K4me3.imputed.bigWig"

@@ -75,8 +75,8 @@ def run_demo(
     draw(signal, f"{hide} of {sample} ({kind} data), imputed by {model['name']} from {', '.join(seen)}", picture)
     if sample in model["provenance"]["samples"]:
         console.print(
-            f"Note: {model['name']} was trained on {sample} among others, so this flatters it; its card has the accuracy"
-            " on unseen samples.",
+            f"Note: {model['name']} was trained on {sample} among others, so this flatters it; its card has the"
+            " accuracy on unseen samples.",
             highlight=False,
         )
     console.print(f"Wrote {result} and {picture}", highlight=False)

@@ -33,11 +33,11 @@ REGION = Region("chr21", 33_000_000, 33_300_000)
 
 @pytest.fixture(scope="module")
 def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three samples as bigWigs; the third lacks DNase."""
+    """Four samples as bigWigs; the third lacks DNase."""
     folder = tmp_path_factory.mktemp("epifill-tracks")
     rng = np.random.default_rng(3)
     shared = random_tracks(rng, len(MARKS), REGION.n_bins(25))
-    for i, sample in enumerate(("S1", "S2", "S3")):
+    for i, sample in enumerate(("S1", "S2", "S3", "S4")):
         for row, mark in enumerate(MARKS):
             if (sample, mark) != ("S3", "DNase"):
                 with BigWigWriter(folder / f"{sample}-{mark}.bigWig", HG19, 25) as writer:
@@ -159,11 +159,11 @@ def test_the_panel_holds_means_over_the_samples(run: Path, tracks: Path, data: D
     assert model.manifest.panel.channels == channel_names(MARKS)
     assert np.abs(found - expected).max() <= STEP
     raw = channel_names(MARKS).index("DNase.raw")
-    two = np.mean([data.values(sample)[1] for sample in ("S1", "S2")], axis=0)
-    assert np.abs(found[raw] - two).max() <= STEP
+    three = np.mean([data.values(sample)[1] for sample in ("S1", "S2", "S4")], axis=0)
+    assert np.abs(found[raw] - three).max() <= STEP
     assert np.isnan(model.panel.read(Region("chr21", 20_000_000, 20_001_000))).all()
     few = {s: {"DNase": tracks / f"{s}-DNase.bigWig"} for s in ("S1", "S2")}
-    with pytest.raises(BadData, match="A panel of 2 samples would show each of them; give 3 or more"):
+    with pytest.raises(BadData, match="A panel of 2 samples would show each of them; give 4 or more"):
         write_panel(few, training.reference, HG19, 25, run / "few")
 
 

@@ -1,4 +1,4 @@
-"""Layers before and behind the trained network: a common scale, surroundings at several scales, values from ranks.
+"""Layers before the trained network: a common scale, and surroundings at several scales.
 
 They have no trained weights, and are the same in training and in the exported graph.
 """
@@ -49,7 +49,7 @@ class Normaliser(nn.Module):
     """Give every track the reference's distribution, or a normal one: piecewise linear maps between knots.
 
     A sum of clipped ramps, one per stretch between two knots; below the first knot constant, beyond the last one
-    parallel to arcsinh. A mark without quantiles becomes 0.
+    parallel to arcsinh. What comes out for a mark without quantiles means nothing; `own_features` hides it.
     """
 
     reference: Tensor

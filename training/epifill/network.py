@@ -18,7 +18,6 @@ THRESHOLD_LEVELS = KNOT_LEVELS[1:]
 BEYOND = 0.6
 """Width of the stretch above the highest threshold, arcsinh(-log10 p)."""
 
-
 INTERVAL_COVERAGE = 0.8
 """Share of the measured values that should lie between lower and upper."""
 
@@ -69,8 +68,7 @@ class Committee(nn.Module):
 
     def __init__(self, networks: Sequence[RankNetwork]) -> None:
         super().__init__()
-        first, members = networks[0], len(networks)
-        self.marks, self.panel = first.marks, first.panel
+        members, self.marks = len(networks), networks[0].marks
         hidden, outs, skips = zip(*map(_folded, networks), strict=True)
         self.layers = nn.ModuleList(
             _convolution(torch.cat([w for w, _ in layer]), torch.cat([b for _, b in layer]), 1 if i == 0 else members)

@@ -24,8 +24,8 @@ from training.errors import BadData
 from training.prepare import find_tracks
 from training.progress import console, progress
 
-FEWEST = 3
-"""Samples that a panel must have: of two, each could be told from the mean by who has the other."""
+FEWEST = len(STATISTICS) + 1
+"""Samples that a panel must have: with as many statistics as samples, the samples could be solved for."""
 
 STEP = 1 / 64
 """Channels are rounded to this; it takes half of the room, and is far below what a track's noise is."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -20,14 +21,18 @@ from rich.table import Table
 from app.core.assemblies import get_assembly
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.errors import EpifillError
+from app.core.panel import panel_file
 from app.core.regions import Region, parse_region
-from app.core.scores import Score, score
+from app.core.scores import score
 from app.core.signal import Signal
 from app.settings import Settings
 
 _NAME = re.compile(r"(?P<sample>[A-Za-z0-9]+)-(?P<mark>[A-Za-z0-9]+)\..*(bigwig|bw)", re.IGNORECASE)
 _START_SECONDS = 60
 _LOCUS_BINS = 3000
+
+TRUTH, PANEL_MEAN = "truth", "panel mean"
+_COLOURS = {TRUTH: "#1e3a8a", PANEL_MEAN: "#6b7280"}
 
 
 class DemoFailed(EpifillError):
@@ -37,7 +42,9 @@ class DemoFailed(EpifillError):
 def run_demo(
     folder: Path | None, name: str | None, hide: str, region: str, out: Path, settings: Settings, console: Console
 ) -> None:
-    """Start the service, upload a sample with one mark hidden, get it back, compare, and draw.
+    """Start the service, upload a sample with one mark hidden, get it back from each model, compare, and draw.
+
+    The mean of the default model's panel, which is what one has without any model, stands beside them.
 
     Raises
     ------
@@ -52,56 +59,85 @@ def run_demo(
     kind = "simulated" if sample.startswith("SIM") else "real Roadmap"
     console.print(f"Sample {sample} ({kind} data), {hide} hidden, {len(tracks) - 1} tracks uploaded", highlight=False)
     with _service(settings, out / "service.log") as url, httpx2.Client(base_url=url, timeout=600) as client:
-        model = client.get(f"/v1/models/{settings.default_model}").raise_for_status().json()
-        seen = [mark for mark in tracks if mark != hide and mark in model["marks"]]
-        with ExitStack() as stack:
-            files = [("tracks", (tracks[m].name, stack.enter_context(tracks[m].open("rb")))) for m in seen]
-            form = {"marks": seen, "targets": hide, "region": region, "format": "bigwig"}
+        default = client.get(f"/v1/models/{settings.default_model}").raise_for_status().json()
+        models = [default, *_rivals(client, default, hide)]
+        results, seconds = {}, {}
+        for model in models:
             began = time.perf_counter()
-            answer = client.post("/v1/impute", data=form, files=files)
-            seconds = time.perf_counter() - began
-        if answer.status_code != 200:
-            raise DemoFailed(f"The service refused: {answer.json()['detail']}")
-    result = out / f"{sample}-{hide}.imputed.bigWig"
-    result.write_bytes(answer.content)
-    assembly, size = get_assembly(model["assembly"]), model["bin_size_bp"]
+            results[model["name"]] = _impute(client, model, tracks, hide, region, out / f"{sample}-{hide}")
+            seconds[model["name"]] = time.perf_counter() - began
+    panel = settings.models / default["name"] / panel_file(f"{hide}.raw")
+    shown = {TRUTH: tracks[hide], **results, **({PANEL_MEAN: panel} if panel.is_file() else {})}
+    assembly, size = get_assembly(default["assembly"]), default["bin_size_bp"]
     asked = parse_region(region, assembly)
     asked = asked.snap(size, assembly.length(asked.chrom))
-    both = {"truth": TrackFile(tracks[hide], tracks[hide].name), "imputed": TrackFile(result, result.name)}
-    with Tracks(both, assembly, size) as opened:
+    with Tracks({name: TrackFile(path, path.name) for name, path in shown.items()}, assembly, size) as opened:
         signal = opened.read(asked)
-    _report(console, model, hide, signal, seconds)
+    _report(console, hide, signal, seconds)
     picture = out / f"{sample}-{hide}.png"
-    draw(signal, f"{hide} of {sample} ({kind} data), imputed by {model['name']} from {', '.join(seen)}", picture)
-    if sample in model["provenance"]["samples"]:
+    draw(signal, f"{hide} of {sample} ({kind} data), hidden and imputed from its other tracks", picture)
+    if sample in default["provenance"]["samples"]:
         console.print(
-            f"Note: {model['name']} was trained on {sample} among others, so this flatters it; its card has the"
-            " accuracy on unseen samples.",
+            f"Note: the models were trained on {sample} among others, and the panel's mean holds it, so this flatters"
+            " them; the models' cards have the accuracy on unseen samples.",
             highlight=False,
         )
-    console.print(f"Wrote {result} and {picture}", highlight=False)
+    console.print(f"Wrote {results[default['name']]} and {picture}", highlight=False)
 
 
-def _report(console: Console, model: dict[str, str], hide: str, signal: Signal, seconds: float) -> None:
-    figures: Score = score(signal.row("truth"), signal.row("imputed"))
-    table = Table("imputed against the hidden truth", "", title=f"{hide} by {model['name']} {model['version']}")
-    table.columns[1].justify = "right"
-    for name, value in (
-        ("Pearson r", figures.pearson),
-        ("Pearson r of arcsinh", figures.pearson_arcsinh),
-        ("Spearman r", figures.spearman),
-        ("mean squared error of arcsinh", figures.mse_arcsinh),
+def _rivals(client: httpx2.Client, default: dict[str, Any], mark: str) -> list[dict[str, Any]]:
+    """The service's other models that know the mark and the same bins."""
+    listed = client.get("/v1/models").raise_for_status().json()
+    alike = ("assembly", "bin_size_bp")
+    return [
+        model
+        for model in listed
+        if model["name"] != default["name"]
+        and mark in model["marks"]
+        and all(model[field] == default[field] for field in alike)
+    ]
+
+
+def _impute(
+    client: httpx2.Client, model: dict[str, Any], tracks: dict[str, Path], hide: str, region: str, out: Path
+) -> Path:
+    """Upload all tracks but the hidden one; the answer is written to a file named after `out` and the model."""
+    seen = [mark for mark in tracks if mark != hide and mark in model["marks"]]
+    with ExitStack() as stack:
+        files = [("tracks", (tracks[m].name, stack.enter_context(tracks[m].open("rb")))) for m in seen]
+        form = {"model": model["name"], "marks": seen, "targets": hide, "region": region, "format": "bigwig"}
+        answer = client.post("/v1/impute", data=form, files=files)
+    if answer.status_code != 200:
+        raise DemoFailed(f"The service refused: {answer.json()['detail']}")
+    result = out.with_name(f"{out.name}.{model['name']}.bigWig")
+    result.write_bytes(answer.content)
+    return result
+
+
+def _report(console: Console, hide: str, signal: Signal, seconds: dict[str, float]) -> None:
+    imputed = [name for name in signal.marks if name != TRUTH]
+    scores = {name: score(signal.row(TRUTH), signal.row(name)) for name in imputed}
+    bins = max(figures.bins for figures in scores.values())
+    table = Table("against the hidden truth", *imputed, title=f"{hide}, {bins:,} bins compared")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, measure in (
+        ("Pearson r", "pearson"),
+        ("Pearson r of arcsinh", "pearson_arcsinh"),
+        ("Spearman r", "spearman"),
+        ("mean squared error of arcsinh", "mse_arcsinh"),
     ):
-        table.add_row(name, "-" if value is None else f"{value:.3f}")
-    table.add_row("bins compared", f"{figures.bins:,}")
-    table.add_row("seconds, upload and answer included", f"{seconds:.2f}")
-    table.add_row("bins/s", f"{signal.n_bins / seconds:,.0f}")
+        values = [getattr(scores[source], measure) for source in imputed]
+        table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in values))
+    timed = [seconds.get(source) for source in imputed]
+    table.add_row("seconds, upload and answer included", *("" if t is None else f"{t:.2f}" for t in timed))
+    table.add_row("bins/s", *("" if t is None else f"{signal.n_bins / t:,.0f}" for t in timed))
     console.print(table)
 
 
 def draw(signal: Signal, title: str, path: Path) -> None:
-    """A picture of one locus, truth above imputation; the locus is the one where the truth varies most."""
-    truth = np.arcsinh(np.nan_to_num(signal.row("truth")))
+    """A picture of one locus, a track below the other; the locus is the one where the truth varies most."""
+    truth = np.arcsinh(np.nan_to_num(signal.row(TRUTH)))
     width = min(_LOCUS_BINS, len(truth))
     starts = range(0, len(truth) - width + 1, max(1, width // 2))
     first = max(starts, key=lambda left: float(truth[left : left + width].std()))
@@ -109,15 +145,15 @@ def draw(signal: Signal, title: str, path: Path) -> None:
     start = signal.region.start + first * size
     locus = signal.crop(Region(signal.region.chrom, start, min(start + width * size, signal.region.end)))
     position = (locus.region.start + size * np.arange(locus.n_bins)) / 1e6
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    axes = figure.subplots(2, 1, sharex=True)
-    for axis, row, colour in ((axes[0], "truth", "#1e3a8a"), (axes[1], "imputed", "#c2410c")):
+    figure = Figure(figsize=(11, 0.6 + 1.7 * len(locus.marks)), layout="constrained")
+    axes = figure.subplots(len(locus.marks), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, row in zip(axes, locus.marks, strict=True):
         values = np.nan_to_num(locus.row(row))
-        axis.fill_between(position, values, step="mid", color=colour, linewidth=0)
+        axis.fill_between(position, values, step="mid", color=_COLOURS.get(row, "#c2410c"), linewidth=0)
         axis.set(ylabel=f"{row}\n-log10 p", ylim=(0, max(1.0, float(values.max()))), xlim=(position[0], position[-1]))
         axis.spines[["top", "right"]].set_visible(False)
-    axes[1].ticklabel_format(axis="x", useOffset=False)
-    axes[1].set_xlabel(f"{locus.region.chrom}, Mb")
+    axes[-1].ticklabel_format(axis="x", useOffset=False)
+    axes[-1].set_xlabel(f"{locus.region.chrom}, Mb")
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=110)
 

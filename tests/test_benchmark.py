@@ -35,6 +35,8 @@ from training.errors import BadData
 from training.methods import Imputed, Method
 from training.metrics import COMPARED, Measures, measure
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
 QUICK: list[Method] = [
     PanelMean("panel-mean"),
     NearestSample("nearest-sample"),
@@ -57,9 +59,8 @@ class Truth(Method):
     def impute(self, dataset: Dataset, sample: str, observed: Sequence[str]) -> Imputed:
         calls.append((dataset.n_bins, sample, tuple(observed)))
         values = dataset.values(sample) + np.float32(self.offset)
-        return Imputed(
-            np.zeros(self.shape or values.shape, dtype=np.float32) if self.shape else values, values - 1, values
-        )
+        given = np.zeros(self.shape, dtype=np.float32) if self.shape else values
+        return Imputed(given, values - 1, values, nominal=0.8)
 
 
 fits: list[tuple[int, tuple[str, ...], Path]] = []
@@ -267,7 +268,7 @@ def test_the_command_writes_everything(dataset: Dataset, tmp_path: Path) -> None
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"benchmark.json", "benchmark.md", "marks.png", "sizes.png", "results", "data"}
     for name in ("marks.png", "sizes.png"):
-        assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert (tmp_path / name).read_bytes()[:8] == PNG
     text = (tmp_path / "benchmark.md").read_text()
     for heading in (
         "## One sample left out",
@@ -287,6 +288,18 @@ def test_intervals_are_reported(dataset: Dataset, tmp_path: Path) -> None:
     text = (tmp_path / "benchmark.md").read_text()
     assert "### Intervals of truth" in text
     assert "hold 100.0%; in the tenth of bins with the highest predictions 100.0%" in text
+    assert (tmp_path / "truth-reliability.png").read_bytes()[:8] == PNG
+
+
+def test_tracks_of_a_held_out_sample_are_drawn(dataset: Dataset, tmp_path: Path) -> None:
+    options = ["--method", "panel-mean", "--protocol", "leave-one-out", "--example", "panel-mean", "A"]
+    run = CliRunner().invoke(app, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options])
+    assert run.exit_code == 0, run.output
+    for name in ("panel-mean-scatter.png", "panel-mean-loci.png"):
+        assert (tmp_path / name).read_bytes()[:8] == PNG
+    wrong = CliRunner().invoke(app, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options[:-1], "Z"])
+    assert isinstance(wrong.exception, BadData)
+    assert "Sample 'Z' is not in the data set" in str(wrong.exception)
 
 
 def test_explicit_chromosomes_are_one_fold(dataset: Dataset, tmp_path: Path) -> None:

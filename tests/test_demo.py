@@ -31,10 +31,11 @@ def test_the_main_job_through_the_real_service(sample: Path, tmp_path: Path) -> 
     console.file.close()
     text = console.export_text()
     assert "SIM001 (simulated data), H3K4me3 hidden, 4 tracks uploaded" in text
-    assert "epifill-core5" in text
+    for name in ("epifill-core5", "paper-core5", "panel mean"):
+        assert name in text
     assert "bins/s" in text
     assert "trained on" not in text
-    path = tmp_path / "SIM001-H3K4me3.imputed.bigWig"
+    path = tmp_path / "SIM001-H3K4me3.epifill-core5.bigWig"
     with Tracks({"m": TrackFile(path, path.name)}, HG19, 25) as tracks:
         assert not np.isnan(tracks.read(Region("chr21", 33_746_325, 34_000_000)).values).any()
     assert (tmp_path / "SIM001-H3K4me3.png").read_bytes().startswith(b"\x89PNG")

@@ -1,10 +1,12 @@
 """A model's card: README.md beside its graph."""
 
+from collections.abc import Mapping
+
 from app.core.model import Accuracy, Manifest
 
 
-def model_card(manifest: Manifest) -> str:
-    """The card in Markdown, all of it told by model.json."""
+def model_card(manifest: Manifest, figures: Mapping[str, str] | None = None) -> str:
+    """The card in Markdown, all of it told by model.json and some pictures: file beside the card -> caption."""
     made = manifest.provenance
     parameters = ", ".join(f"{name} {value}" for name, value in made.hyper_parameters.items())
     return f"""# {manifest.name} {manifest.version}
@@ -15,7 +17,7 @@ def model_card(manifest: Manifest) -> str:
 |---|---|
 | marks | {", ".join(manifest.marks)} |
 | signal | {manifest.units}, {manifest.bin_size_bp}-bp bins, {manifest.assembly} |
-| looks | {manifest.halo_bins} bins to either side; needs {manifest.min_bins} bins at least |
+| looks | {manifest.halo_bins} bins to either side; {_least(manifest.min_bins)} |
 | size | {manifest.parameters:,} parameters, {manifest.flop_per_bin:,} flop per bin |
 | trained on | {", ".join(made.samples)}: {made.regions} |
 | recipe | {parameters} |
@@ -25,7 +27,11 @@ def model_card(manifest: Manifest) -> str:
 ## Accuracy
 
 {"".join(_accuracy(accuracy) for accuracy in manifest.accuracy) or "Not measured."}
-{_benchmark(manifest)}{_interval(manifest)}## Limits
+{_benchmark(manifest)}{_interval(manifest)}{_figures(figures or {})}## Intended use
+
+{_USE}
+
+## Limits
 
 {_PANEL_LIMITS if manifest.panel else _LIMITS} It was
 trained on few samples and regions; on other cell types, laboratories or sequencing depths it may do worse than the
@@ -33,6 +39,8 @@ figures above. Its values are predictions and no substitute for an experiment.
 """
 
 
+_USE = """To fill in the tracks that a sample lacks, for browsing, for choosing what to measure next, and as input of
+methods that want every mark. Not for calling what is different between two samples, nor for diagnosis."""
 _LIMITS = "It sees only the sample's own marks, so it cannot tell what they do not show. It underestimates high peaks."
 _PANEL_LIMITS = """Where its panel has nothing it sees only the sample's own marks, and does much worse; answers say
 where that is. It compares a track with its whole quantile function, which a track of a few regions does not give;
@@ -72,6 +80,14 @@ def _interval(manifest: Manifest) -> str:
     ]
     lines += [f"| {name} | {share:.1%} |" for name, share in manifest.reliability.items()]
     return "\n".join(lines) + "\n\n"
+
+
+def _least(bins: int) -> str:
+    return "any number of bins will do" if bins == 1 else f"needs {bins} bins at least"
+
+
+def _figures(figures: Mapping[str, str]) -> str:
+    return "".join(f"![{caption}]({name})\n\n*{caption}.*\n\n" for name, caption in figures.items())
 
 
 def _accuracy(accuracy: Accuracy) -> str:

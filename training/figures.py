@@ -15,7 +15,7 @@ from training.dataset import Dataset
 LOCUS_BINS = 4000
 """Bins shown of a track: 100 kb of 25-bp bins."""
 
-IMPUTED, TRUE = "#c2410c", "#1e3a8a"
+IMPUTED, TRUE, PANEL = "#c2410c", "#1e3a8a", "#6b7280"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Locus:
     region: Region
     imputed: NDArray[np.float32]
     truth: NDArray[np.float32] | None
+    lower: NDArray[np.float32] | None = None
+    upper: NDArray[np.float32] | None = None
+    panel: NDArray[np.float32] | None = None
 
 
 def find_locus(truth: NDArray[np.float32], dataset: Dataset) -> tuple[int, int]:
@@ -64,23 +67,34 @@ def draw_scatter(panels: Sequence[tuple[str, NDArray[np.float32], NDArray[np.flo
 
 
 def draw_tracks(loci: Sequence[Locus], bin_size_bp: int, path: Path) -> None:
-    """Figure 2: for each locus the imputed track above the true one, each on its own scale."""
+    """Figure 2: for each locus the imputed track above the true one, each on its own scale.
+
+    Where a locus has an interval, it is drawn pale behind the imputed track; where it has the panel's mean, that is a
+    track between the two.
+    """
     rows = [
         (locus, values, colour, what)
         for locus in loci
-        for values, colour, what in ((locus.imputed, IMPUTED, "imputed"), (locus.truth, TRUE, "true"))
+        for values, colour, what in (
+            (locus.imputed, IMPUTED, "imputed"),
+            (locus.panel, PANEL, "panel mean"),
+            (locus.truth, TRUE, "true"),
+        )
         if values is not None
     ]
     figure = Figure(figsize=(11, 1.1 * len(rows)), layout="constrained")
     for axis, (locus, values, colour, what) in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows, strict=True):
         position = (locus.region.start + bin_size_bp * np.arange(len(values))) / 1e6
+        top = float(np.nanmax(values))
+        if what == "imputed" and locus.lower is not None and locus.upper is not None:
+            axis.fill_between(position, locus.lower, locus.upper, step="mid", color=colour, alpha=0.25, linewidth=0)
+            top = max(top, float(np.nanmax(locus.upper)))
         axis.fill_between(position, np.nan_to_num(values), step="mid", color=colour, linewidth=0)
-        axis.set(xlim=(position[0], position[-1]), ylim=(0, max(1.0, float(np.nanmax(values)))))
+        axis.set(xlim=(position[0], position[-1]), ylim=(0, max(1.0, top)))
         axis.set_ylabel(what, rotation=0, ha="right", va="center", fontsize=8)
-        axis.tick_params(labelsize=7)
+        axis.tick_params(labelsize=7, labelbottom=what == "true" or locus.truth is None)
         axis.ticklabel_format(axis="x", useOffset=False)
         axis.spines[["top", "right"]].set_visible(False)
         if what == "imputed":
             axis.set_title(f"{locus.title}   {locus.region}   (-log10 p, Mb)", fontsize=9, loc="left")
-            axis.tick_params(labelbottom=locus.truth is None)
     figure.savefig(path, dpi=110)

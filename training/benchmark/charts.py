@@ -1,6 +1,6 @@
-"""A benchmark's figures: accuracy per mark, and against the number of observed marks."""
+"""A benchmark's figures: accuracy per mark and against the number of observed marks, and how intervals hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -44,6 +44,43 @@ def draw_sizes(results: Sequence[Result], methods: Sequence[str], path: Path) ->
         axis.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(path, dpi=110)
+
+
+def draw_reliability(results: Sequence[Result], method: str, path: Path) -> None:
+    """Of one method's intervals: the share of the truth that they hold, and what is predicted beside what is true.
+
+    Both by tenths of predicted signal, a line per mark, the mean over the samples.
+    """
+    own = [result for result in results if result.method == method and result.reliability]
+    marks = list(dict.fromkeys(mark for result in own for mark in result.reliability))
+    nominal = next(result.nominal for result in own if result.nominal)
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    shares, levels = figure.subplots(1, 2)
+    shares.axhspan(nominal - 0.05, nominal + 0.05, color="#e5e7eb")
+    shares.axhline(nominal, color="black", linestyle="--", linewidth=1)
+    for mark, colour in _coloured(marks):
+        tracks = [result.reliability[mark] for result in own if result.reliability.get(mark)]
+        fields = {
+            field: [_mean(getattr(group, field) for group in groups) for groups in zip(*tracks, strict=False)]
+            for field in ("coverage", "predicted", "true")
+        }
+        shares.plot(range(1, len(fields["coverage"]) + 1), fields["coverage"], "o-", color=colour, label=mark)
+        levels.plot(fields["predicted"], fields["true"], "o-", color=colour, markersize=4)
+    reach = [*levels.get_xlim(), *levels.get_ylim()]
+    ends = (max(0.02, min(reach)), max(reach))
+    levels.plot(ends, ends, "--", color="black", linewidth=1)
+    levels.set(xscale="log", yscale="log", xlabel="mean predicted, -log10 p", ylabel="mean true, -log10 p")
+    shares.set(xlabel="tenth of bins by predicted signal", ylabel="share of the truth held", ylim=(0, 1))
+    shares.legend(frameon=False, loc="lower left")
+    for axis in (shares, levels):
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{method}: intervals that mean to hold {nominal:.0%}", fontsize=10)
+    figure.savefig(path, dpi=110)
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return sum(numbers) / len(numbers)
 
 
 def _coloured(methods: Sequence[str]) -> list[tuple[str, tuple[float, float, float, float]]]:

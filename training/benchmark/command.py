@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from training.annotations import promoter_bins, read_sites
-from training.benchmark.charts import draw_marks, draw_sizes
+from training.benchmark.charts import draw_marks, draw_reliability, draw_sizes
 from training.benchmark.entrants import METHODS, choose_methods
+from training.benchmark.examples import draw_examples
 from training.benchmark.protocols import (
     Case,
     Protocol,
@@ -71,6 +72,8 @@ def benchmark(
     names = [method.name for method in methods]
     if measured.leave_one_out:
         draw_marks(measured.leave_one_out, names, bench.out / "marks.png")
+        for name in dict.fromkeys(r.method for r in measured.leave_one_out if r.reliability and r.nominal):
+            draw_reliability(measured.leave_one_out, name, bench.out / f"{name}-reliability.png")
     if measured.subsets:
         draw_sizes(measured.subsets, names, bench.out / "sizes.png")
     return measured
@@ -102,6 +105,10 @@ def command(
     tss: Annotated[
         Path | None, typer.Option(help="BED of transcription start sites, plain or gzip, for the promoters' error.")
     ] = None,
+    example: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Method and held-out sample whose tracks are drawn.", metavar="METHOD SAMPLE"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides subsets, folds and the methods' draws.", min=0)] = 0,
 ) -> None:
     """Compare imputation methods on samples, sets of marks and chromosomes that they have not seen."""
@@ -118,6 +125,12 @@ def command(
             explicit = check_chromosomes(dataset, chromosome or [])
             held_out = [explicit] if explicit else chromosome_folds(dataset, folds, seed)
             cases[name] = [case for fold in held_out for case in leave_one_out(dataset, chosen, fold)]
-    measured = benchmark(open_bench(dataset, out, tss), methods, cases, held_out, seed)
+    bench = open_bench(dataset, out, tss)
+    if example:
+        (shown,), (left_out,) = choose_methods([example[0]], seed), check_samples(dataset, [example[1]])
+    measured = benchmark(bench, methods, cases, held_out, seed)
+    if example:
+        with progress("Drawing", len(leave_one_out(dataset, [left_out]))) as advance:
+            draw_examples(bench, shown, left_out, lambda: advance(1))
     console.print(report(measured).split("### Sample")[0], markup=False, soft_wrap=True)
     console.print(f"Whole report: {out / REPORT_FILE}")

@@ -51,7 +51,7 @@ class Bench:
             if not others:
                 raise BadData("A benchmark needs at least two samples.")
             began = time.perf_counter()
-            imputer = self._fit(method, others, chromosomes)
+            imputer = self.fit(method, others, chromosomes)
             seconds = time.perf_counter() - began
             variance = panel_variance(self.dataset, others)
             for case in missing:
@@ -61,7 +61,8 @@ class Bench:
                     advance()
         return {case: done[case] for case in cases}
 
-    def _fit(self, method: Method, samples: Sequence[str], chromosomes: tuple[str, ...]) -> Imputer:
+    def fit(self, method: Method, samples: Sequence[str], chromosomes: tuple[str, ...] = ()) -> Imputer:
+        """Fit a method to some samples, without some chromosomes; methods that keep their fits on disk find them."""
         dataset = self.dataset
         if chromosomes:
             folder = self.out / "data" / fingerprint(dataset.fingerprint, chromosomes)

@@ -43,6 +43,16 @@ from training.train import machine
 METHOD_NAME = "epifill"
 """Of this kind of model in a benchmark."""
 
+FIGURES = {
+    "marks.png": "Accuracy per mark, beside every other method",
+    f"{METHOD_NAME}-scatter.png": "Predicted against true values of a left-out sample, each mark hidden alone",
+    f"{METHOD_NAME}-loci.png": "Loci of that sample: the imputed track with its interval (pale), the training samples'"
+    " mean, and the truth, each on its own scale",
+    f"{METHOD_NAME}-reliability.png": "How much of the truth the intervals hold, and predicted beside true signal, by"
+    " tenths of predicted signal, on left-out samples",
+}
+"""What a benchmark draws that belongs into a card."""
+
 _AGREEMENT = 1e-3
 """Largest difference between torch and onnxruntime, relative to the largest output: steep knots magnify rounding."""
 
@@ -57,6 +67,7 @@ def export_epifill(
     version: str = "1.0.0",
     description: str = "",
     benchmark: Benchmark | None = None,
+    figures: Path | None = None,
     data_licence: str = ROADMAP_LICENCE,
 ) -> Model:
     """Write `out` (its last part becomes the model's name) and load it again.
@@ -66,7 +77,9 @@ def export_epifill(
     panel
         Folder in which `write_panel` wrote `panel/`.
     benchmark
-        Figures for model.json and the card: of the method `epifill` and of all that it was compared with.
+        Numbers for model.json and the card: of the method `epifill` and of all that it was compared with.
+    figures
+        Folder of a benchmark, whose pictures go into the card.
 
     Raises
     ------
@@ -127,7 +140,10 @@ def export_epifill(
             reliability=reliability_of(benchmark) if benchmark else None,
         )
         (partial / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
-        (partial / "README.md").write_text(model_card(manifest))
+        drawn = {name: caption for name, caption in FIGURES.items() if figures and (figures / name).is_file()}
+        for name in drawn:
+            shutil.copy(figures / name, partial / name)  # type: ignore[operator]
+        (partial / "README.md").write_text(model_card(manifest, drawn))
         check_agreement(graph, Model(partial), inputs)
     return Model(out)
 
@@ -230,18 +246,27 @@ def command(
     version: Annotated[str, typer.Option(help="Version of the model, such as 1.0.0.")] = "1.0.0",
     description: Annotated[str, typer.Option(help="One sentence for its card.")] = "",
     benchmark: Annotated[
-        Path | None, typer.Option(help="benchmark.json whose figures go into the model's card.")
+        Path | None, typer.Option(help="benchmark.json whose numbers and pictures go into the card.")
     ] = None,
 ) -> None:
     """Export a trained model with its panel as ONNX, model.json and card, checked against torch."""
-    figures = None
+    numbers = None
     if benchmark:
         try:
-            figures = Benchmark.model_validate_json(benchmark.read_bytes())
+            numbers = Benchmark.model_validate_json(benchmark.read_bytes())
         except (OSError, ValueError):
             raise BadData(
                 f"'{benchmark}' is no benchmark.json; make one with `python -m training benchmark`."
             ) from None
     training, dataset = load_epifill(checkpoint), open_dataset(folder)
-    model = export_epifill(training, dataset, panel, out, version=version, description=description, benchmark=figures)
+    model = export_epifill(
+        training,
+        dataset,
+        panel,
+        out,
+        version=version,
+        description=description,
+        benchmark=numbers,
+        figures=benchmark.parent if benchmark else None,
+    )
     console.print(f"{model.name} {version}: {model.manifest.parameters:,} parameters, in {out}", markup=False)

@@ -48,8 +48,8 @@ def knots_of(quantiles: Tensor) -> Tensor:
 class Normaliser(nn.Module):
     """Give every track the reference's distribution, or a normal one: piecewise linear maps between knots.
 
-    A sum of clipped ramps, one per stretch between two knots; below the first knot constant, beyond the last one
-    parallel to arcsinh. What comes out for a mark without quantiles means nothing; `own_features` hides it.
+    Below the first knot they are constant, beyond the last one parallel to arcsinh. What comes out for a mark without
+    quantiles means nothing; `own_features` hides it.
     """
 
     reference: Tensor
@@ -64,15 +64,33 @@ class Normaliser(nn.Module):
     def forward(self, signal: Tensor, quantiles: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised signal and normal scores, each (batch, marks, bins), of a signal (batch, marks, bins)."""
         height, xs = torch.asinh(signal), knots_of(quantiles)
-        normalised = self.reference[:, :1].expand_as(height)
-        scores = self.scores[:, :1].expand_as(height)
-        for k in range(xs.shape[-1] - 1):
-            width = (xs[..., k + 1] - xs[..., k])[..., None]
-            ramp = (height - xs[..., k, None]).clamp(min=0).minimum(width) / width
-            normalised = normalised + ramp * (self.reference[:, k + 1] - self.reference[:, k])[:, None]
-            scores = scores + ramp * (self.scores[:, k + 1] - self.scores[:, k])[:, None]
+        normalised, scores = follow(height, xs, self.reference, self.scores)
         beyond = (height - xs[..., -1:]).clamp(min=0)
         return normalised + beyond, scores + beyond / 2
+
+
+def follow(values: Tensor, xs: Tensor, *ys: Tensor) -> list[Tensor]:
+    """Piecewise linear maps of values, constant beyond the ends: a sum of clipped ramps between each two knots.
+
+    Parameters
+    ----------
+    values
+        (batch, marks, bins).
+    xs
+        Strictly rising knots, (batch, marks, knots).
+    ys
+        For each map its values at the knots, (batch, marks, knots).
+
+    Returns
+    -------
+    One (batch, marks, bins) per map.
+    """
+    mapped = [y[..., :1].expand_as(values) for y in ys]
+    for k in range(xs.shape[-1] - 1):
+        width = (xs[..., k + 1] - xs[..., k])[..., None]
+        ramp = (values - xs[..., k, None]).clamp(min=0).minimum(width) / width
+        mapped = [m + ramp * (y[..., k + 1] - y[..., k])[..., None] for m, y in zip(mapped, ys, strict=True)]
+    return mapped
 
 
 def surroundings(values: Tensor, there: Tensor) -> list[Tensor]:

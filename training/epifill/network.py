@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.epifill.features import assemble, count_features, own_features, panel_features
-from training.epifill.layers import STATISTICS, Normaliser, knots_of, rise
+from training.epifill.layers import STATISTICS, Normaliser, box, follow, knots_of, rise
 from training.epifill.reference import KNOT_LEVELS, Reference
 
 THRESHOLD_LEVELS = KNOT_LEVELS[1:]
@@ -17,6 +17,9 @@ THRESHOLD_LEVELS = KNOT_LEVELS[1:]
 
 BEYOND = 0.6
 """Width of the stretch above the highest threshold, arcsinh(-log10 p)."""
+
+PEER_BINS = 5
+"""Bins over which the panel's mean is smoothed before it goes straight into the result."""
 
 INTERVAL_COVERAGE = 0.8
 """Share of the measured values that should lie between lower and upper."""
@@ -127,6 +130,9 @@ class Readout:
         -log10 p, the latter two as arcsinh; their sum is 1.
     rank
         Weight of the mean rank less one half, in arcsinh.
+    panel
+        Weight of the panel's mean -log10 p as it is, brought to the hidden mark's strength. It keeps peaks that the
+        networks, of few samples, do not trust.
     strength
         How much of the visible marks' strength relative to the reference is taken for the hidden mark's.
     tail
@@ -137,6 +143,7 @@ class Readout:
     root: float = 0.4
     value: float = 0.1
     rank: float = 0.05
+    panel: float = 0.12
     strength: float = 0.5
     tail: float = 0.06
 
@@ -170,7 +177,14 @@ class EpifillGraph(nn.Module):
         unseen = self.blind(assemble(own, observed))
         probabilities = torch.where(there.amax(dim=1)[:, None, None] > 0, seen, unseen)
         heights = strengthen(self.reference, quantiles, self.readout.strength)
-        return read(probabilities, heights, self.ranks, self.readout)
+        weight = self.readout.panel * there
+        (peers,) = follow(smooth_height(raw, there), self.reference[None], heights)
+        return read(probabilities, heights, self.ranks, peers, weight, self.readout)
+
+
+def smooth_height(raw: Tensor, there: Tensor) -> Tensor:
+    """The arcsinh of the mean -log10 p over PEER_BINS bins around each bin; (batch, marks, bins), as all."""
+    return torch.asinh(box(raw, PEER_BINS, 1) / box(there, PEER_BINS, 1).clamp(min=1e-6))
 
 
 def strengthen(reference: Tensor, quantiles: Tensor, share: float) -> Tensor:
@@ -186,7 +200,9 @@ def strengthen(reference: Tensor, quantiles: Tensor, share: float) -> Tensor:
     return torch.where(visible > 0, known, guessed.clamp(min=0))
 
 
-def read(probabilities: Tensor, heights: Tensor, ranks: Tensor, readout: Readout) -> tuple[Tensor, Tensor, Tensor]:
+def read(
+    probabilities: Tensor, heights: Tensor, ranks: Tensor, peers: Tensor, weight: Tensor, readout: Readout
+) -> tuple[Tensor, Tensor, Tensor]:
     """Imputed value and bounds, each -log10 p-value (batch, marks, bins).
 
     Parameters
@@ -197,6 +213,8 @@ def read(probabilities: Tensor, heights: Tensor, ranks: Tensor, readout: Readout
         Quantile functions, arcsinh(-log10 p), (batch, marks, knots).
     ranks
         Mean rank between two thresholds, (thresholds + 1).
+    peers, weight
+        What the panel has, arcsinh(-log10 p), and how much it counts; (batch, marks, bins).
     """
     above = 1 - rise(1 - probabilities, 2)
     edges = torch.cat([heights, heights[..., -1:] + BEYOND], dim=-1)
@@ -207,7 +225,7 @@ def read(probabilities: Tensor, heights: Tensor, ranks: Tensor, readout: Readout
     means = scales[..., :1] + scales.diff(dim=-1) @ above
     height, root, value, rank = means.unbind(dim=2)
     blended = readout.height * height + readout.root * torch.asinh(root.square()) + readout.value * torch.asinh(value)
-    blended = (blended + readout.rank * (rank - 0.5)).clamp(min=0)
+    blended = (blended + readout.rank * (rank - 0.5)).lerp(peers, weight).clamp(min=0)
     low, high = (_crossing(above, edges, share) for share in (1 - readout.tail, readout.tail))
     return torch.sinh(blended), torch.sinh(low.minimum(blended)), torch.sinh(high.maximum(blended))
 

@@ -139,13 +139,13 @@ class Readout:
         Probability that is cut off on either side of the interval.
     """
 
-    height: float = 0.5
+    height: float = 0.4
     root: float = 0.4
-    value: float = 0.1
-    rank: float = 0.05
-    panel: float = 0.12
-    strength: float = 0.5
-    tail: float = 0.06
+    value: float = 0.2
+    rank: float = 0.1
+    panel: float = 0.15
+    strength: float = 0.8
+    tail: float = 0.08
 
 
 class EpifillGraph(nn.Module):

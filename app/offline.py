@@ -24,6 +24,7 @@ from app.core.model import Model, sha256_of
 from app.core.panel import Gaps
 from app.core.regions import PIECE_BINS, Region, parse_region
 from app.core.scores import Score, score
+from app.core.strength import judge
 
 CHUNK_BINS = 500_000
 """Bins in memory at a time; 12.5 Mb of 25-bp bins, 10 MB per five marks."""
@@ -86,8 +87,11 @@ def impute_files(
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bins"))
         bar = stack.enter_context(Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console))
         task = bar.add_task("Imputing", total=total)
+        strength = judge(opened, model, settled.observed)
         for chunk in chunks:
-            imputation = impute(opened, model, settled, chunk, advance=lambda done: bar.advance(task, done))
+            imputation = impute(
+                opened, model, settled, chunk, strength=strength, advance=lambda done: bar.advance(task, done)
+            )
             for part, signal in imputation.parts().items():
                 for mark in settled.targets:
                     writers[mark, part].add(chunk, signal.row(mark))
@@ -98,7 +102,7 @@ def impute_files(
         if not sum(bins.values()):
             where = region or f"{assembly.name}'s chromosomes"
             raise NoOverlap(f"No unmasked track has a value in {where}; choose tracks or a region with values.", region)
-        warnings = caveats(opened, model, settled, gaps)
+        warnings = caveats(opened, model, strength, gaps)
     result = Result(bins, kept.scores(), warnings)
     panel = model.manifest.panel
     written = {output: {"file": name, "sha256": sha256_of(out / name)} for output, name in outputs.items()}

@@ -180,7 +180,7 @@ def test_the_panel_holds_means_over_the_samples(run: Path, tracks: Path, data: D
     assert np.isnan(model.panel.read(Region("chr21", 20_000_000, 20_001_000))).all()
     few = {s: {"DNase": tracks / f"{s}-DNase.bigWig"} for s in ("S1", "S2")}
     with pytest.raises(BadData, match="A panel of 2 samples would show each of them; give 4 or more"):
-        write_panel(few, training.reference, HG19, 25, run / "few")
+        write_panel(few, training.reference, {}, HG19, 25, run / "few")
 
 
 def test_the_exported_model_gives_what_the_method_gives(run: Path, model: Model, data: Dataset) -> None:

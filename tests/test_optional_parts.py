@@ -19,6 +19,7 @@ from app.core.marks import plan
 from app.core.model import Manifest, Model
 from app.core.panel import Gaps
 from app.core.regions import Region
+from app.core.strength import Strength
 from tests.conftest import CHR21, MARKS
 from tests.test_api import post, problem
 from tests.test_cli import read as read_bigwig
@@ -68,7 +69,7 @@ def test_json_is_bit_for_bit_what_the_core_says(
     without = {"bins_without": 100, "regions_without": ["chr21:33,787,500-33,790,000"]}
     assert answer["panel"] == {"samples": ["A", "C"], **without}
     first, second, third = answer["warnings"]
-    assert first.startswith("H3K4me1 covers less than 0.1% of hg19, but panelled judges a track's strength by all")
+    assert first.startswith("H3K4me1 covers less than 0.1% of hg19; panelled judged its strength by all")
     assert second.startswith("H3K36me3 covers")
     assert third.startswith("panelled's panel has nothing in 100 of the imputed bins")
     header = json.loads(response.headers["epifill-result"])
@@ -185,7 +186,8 @@ def test_caveats(panel_model: Model, model: Model, fraction: float, gaps: Gaps |
         def distribution(self, mark: str):
             return type("D", (), {"covered_fraction": fraction})
 
-    found = caveats(Covering(), panel_model, plan(panel_model, MARKS[:1]), gaps)
+    strength = Strength(np.zeros((5, 3), np.float32), {MARKS[0]: None})
+    found = caveats(Covering(), panel_model, strength, gaps)
     assert len(found) == len(says)
     assert all(words in sentence for words, sentence in zip(says, found, strict=True))
-    assert caveats(Covering(), model, plan(model, MARKS[:1]), None) == []
+    assert caveats(Covering(), model, None, None) == []

@@ -13,6 +13,7 @@ from app.core.impute import impute
 from app.core.marks import Plan
 from app.core.model import Model
 from app.core.regions import Region, parse_region
+from app.core.strength import judge
 
 
 def several(values: Sequence[str]) -> list[str]:
@@ -54,10 +55,11 @@ def check_interval(interval: bool, model: Model) -> None:
         raise NoInterval(f"{model.name} gives no interval; leave out `interval`, or choose another model.", model.name)
 
 
-def around_region(region: Region, model: Model) -> Region:
+def looked_at(region: Region, model: Model) -> list[Region]:
     """What an imputation of the region looks at."""
     reach = max(model.manifest.halo_bins, model.manifest.min_bins) * model.manifest.bin_size_bp
-    return region.extend(reach, model.assembly.length(region.chrom))
+    around = region.extend(reach, model.assembly.length(region.chrom))
+    return [around, *(model.yardstick.regions if model.yardstick else ())]
 
 
 def answer(
@@ -78,9 +80,10 @@ def answer(
     NoOverlap, RegionTooLarge, RegionTooShort
     """
     wanted = region or check_size(_covered_region(tracks), model, max_bins)
-    imputation = impute(tracks, model, plan, wanted)
+    strength = judge(tracks, model, plan.observed)
+    imputation = impute(tracks, model, plan, wanted, strength=strength)
     covered = imputation.trim()
-    warnings = caveats(tracks, model, plan, imputation.gaps)
+    warnings = caveats(tracks, model, strength, imputation.gaps)
     return respond(model, plan, imputation if region else covered, warnings, format, interval)
 
 

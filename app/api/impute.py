@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
 from app.api.access import Owner
-from app.api.answers import answer, around_region, asked_region, check_interval, several, turn
+from app.api.answers import answer, asked_region, check_interval, looked_at, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
@@ -90,7 +90,7 @@ async def impute_tracks(
         for track, mark in zip(tracks, names, strict=True):
             folder = folders[mark] = stack.enter_context(incoming(request.app.state.data))
             await receive(pieces_of(track), folder)
-            around = wanted and around_region(wanted, chosen)
+            around = looked_at(wanted, chosen) if wanted else []
             size = chosen.manifest.bin_size_bp
             async with request.app.state.ingests:
                 await take_in(folder, track.filename or mark, chosen.assembly.name, size, limits, around)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,10 @@ from app.core.errors import NoOverlap, RegionTooShort
 from app.core.marks import Plan
 from app.core.model import Model
 from app.core.panel import Gaps
-from app.core.quantiles import LEVELS, Distribution
 from app.core.regions import Region
 from app.core.scores import Score, score
 from app.core.signal import Signal
+from app.core.strength import Source, Strength, judge
 from app.core.tiles import cut, run_tiles
 
 TILE_BINS = 4096
@@ -23,16 +22,6 @@ TILE_BINS = 4096
 _TILE_HALOS = 16
 """Halos per tile at least. A network with a halo of 1,004 bins took 5.0 µs per bin in tiles of 4,096 bins, 3.2 in tiles
 of 16 halos, and 3.1 in tiles of 32."""
-
-
-class Source(Protocol):
-    """The tracks of one sample, as `Tracks` and `BinnedTracks` give them."""
-
-    def read(self, region: Region) -> Signal:
-        """The tracks over a region that starts on a bin border."""
-
-    def distribution(self, mark: str) -> Distribution:
-        """How the values of a whole track are distributed."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +79,7 @@ def impute(
     plan: Plan,
     region: Region,
     *,
+    strength: Strength | None = None,
     tile_bins: int | None = None,
     batch: int = 1,
     advance: Callable[[int], None] = lambda bins: None,
@@ -104,6 +94,8 @@ def impute(
         What is imputed from what.
     region
         On bin borders; its result is the same whatever tiles it is cut into.
+    strength
+        Of the observed tracks; default: judged anew.
     advance
         Told the number of bins after every piece of work.
 
@@ -129,11 +121,12 @@ def impute(
         )
     first = (region.start - signal.region.start) // size
     last = first + region.n_bins(size)
+    strength = strength or judge(source, model, plan.observed)
     panel = model.panel.read(signal.region) if model.panel else None
     results = run_model(
         model,
         signal.select(plan.observed).select(model.marks).values,
-        _quantiles(source, model, plan),
+        strength.quantiles if strength else None,
         panel,
         first=first,
         last=last,
@@ -187,15 +180,3 @@ def run_model(
 
     arrays = [values] if panel is None else [values, panel]
     return run_tiles(run, arrays, (len(manifest.outputs), len(model.marks)), tiles, batch, advance)
-
-
-def _quantiles(source: Source, model: Model, plan: Plan) -> NDArray[np.float32] | None:
-    """The observed tracks' quantile functions at the model's levels, float32 (marks, knots); NaN for the others."""
-    levels = model.manifest.quantile_levels
-    if levels is None:
-        return None
-    knots = [LEVELS.index(level) for level in levels]
-    quantiles = np.full((len(model.marks), len(knots)), np.nan, dtype=np.float32)
-    for mark in plan.observed:
-        quantiles[model.marks.index(mark)] = source.distribution(mark).quantiles[knots]
-    return quantiles

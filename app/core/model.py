@@ -17,6 +17,8 @@ from app.core.assemblies import Assembly, get_assembly
 from app.core.errors import BadModel, EpifillError, UnknownModel
 from app.core.panel import Panel, panel_file
 from app.core.quantiles import LEVELS
+from app.core.regions import parse_region
+from app.core.yardstick import Yardstick
 
 GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "model.json"
@@ -60,6 +62,21 @@ class Provenance(_Strict):
     created: date
 
 
+class YardstickDescription(_Strict):
+    """Where a model judges how strong a track is: see `app.core.yardstick`.
+
+    Attributes
+    ----------
+    regions
+        On bin borders, such as chr21:33,750,000-33,800,000.
+    channels
+        For each mark, the channel of the panel that says what is alike.
+    """
+
+    regions: list[str] = Field(min_length=1)
+    channels: list[str]
+
+
 class PanelDescription(_Strict):
     """What a model takes from its training samples at every position.
 
@@ -69,11 +86,14 @@ class PanelDescription(_Strict):
         Names of the panel's rows, in order, each the bigWig `panel/NAME.bigWig` in the model's folder.
     samples, regions
         What it was made from, and where it has values, in words.
+    yardstick
+        For a model that takes quantiles: where it judges tracks; None = by all of a track's values.
     """
 
     channels: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]] = Field(min_length=1)
     samples: list[str] = Field(min_length=1)
     regions: str
+    yardstick: YardstickDescription | None = None
 
 
 class Manifest(_Strict):
@@ -143,6 +163,11 @@ class Manifest(_Strict):
                 "inputs are signal and observed, quantiles if there are quantile_levels, and panel and panel_observed"
                 " if there is a panel"
             )
+        yardstick = self.panel and self.panel.yardstick
+        if yardstick and (len(set(yardstick.channels) & set(channels)) != len(self.marks) or not levels):
+            raise ValueError(
+                "panel.yardstick is for models with quantiles, and has one of the panel's channels per mark"
+            )
         if self.outputs != ["imputed", *(["lower", "upper"] if self.interval_coverage else [])]:
             raise ValueError("outputs are imputed, and lower and upper if there is an interval_coverage, in this order")
         return self
@@ -187,6 +212,7 @@ class Model:
             self.panel = Panel(folder, channels, self.assembly, self.manifest.bin_size_bp) if channels else None
         except EpifillError as error:
             raise BadModel(f"Model '{folder.name}': a file of its panel cannot be used: {error}") from None
+        self.yardstick = self._find_yardstick(folder)
 
     @property
     def name(self) -> str:
@@ -235,6 +261,16 @@ class Model:
         if self.manifest.panel:
             feed["panel"], feed["panel_observed"] = _mask(_given(panel, "panel"))
         return np.stack(self._session.run(self.manifest.outputs, feed), axis=1)
+
+    def _find_yardstick(self, folder: Path) -> Yardstick | None:
+        described = self.manifest.panel and self.manifest.panel.yardstick
+        if not described:
+            return None
+        try:
+            regions = [parse_region(text, self.assembly) for text in described.regions]
+        except EpifillError as error:
+            raise BadModel(f"Model '{self.name}': a region of its yardstick is wrong: {error}") from None
+        return Yardstick(Panel(folder, described.channels, self.assembly, self.manifest.bin_size_bp), regions)
 
     def _check_tensors(self) -> None:
         marks = len(self.marks)

@@ -59,14 +59,14 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
     size = request["bin_size_bp"]
     wanted = request["assembly"]
     assembly = get_assembly(wanted) if wanted else recognise(chromosomes_of(path, name), name)
-    within = Region(*request["region"]) if request["region"] else None
+    within = [Region(*region) for region in request["regions"]]
     meter = QualityMeter(assembly, size)
     with Tracks({"track": TrackFile(path, name)}, assembly, size) as tracks:
         structure = tracks.structure("track")
         distribution = tracks.distribution("track")
         write_binned(folder, assembly, size, distribution, _read(tracks, meter, within))
     quality = meter.finish(distribution.quantiles)
-    if quality is None and within is None:
+    if quality is None and not within:
         raise EmptyTrack(f"'{name}' holds no value on a chromosome of {assembly.name}; give a track with data.", name)
     matched = match_chromosomes(structure.chromosomes, assembly, name)
     units = units_warning(BinnedTracks({"track": folder}).covered_spans(), assembly)
@@ -82,10 +82,10 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(tracks: Tracks, meter: QualityMeter, within: Region | None) -> Iterator[tuple[Region, NDArray[np.float32]]]:
+def _read(tracks: Tracks, meter: QualityMeter, within: list[Region]) -> Iterator[tuple[Region, NDArray[np.float32]]]:
     piece_bp = PIECE_BINS * tracks.bin_size_bp
-    for region in tracks.covered_regions(piece_bp, 32 * piece_bp):
-        if within is None or region.overlaps(within):
+    for region in tracks.covered_regions(piece_bp, piece_bp * (2 if within else 32)):
+        if not within or any(map(region.overlaps, within)):
             values = tracks.read(region).values[0]
             meter.add(values)
             yield region, values

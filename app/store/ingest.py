@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Taken:
 
 
 async def take_in(
-    folder: Path, name: str, assembly: str | None, bin_size_bp: int, limits: Limits, region: Region | None = None
+    folder: Path, name: str, assembly: str | None, bin_size_bp: int, limits: Limits, regions: Sequence[Region] = ()
 ) -> Taken:
     """Check and bin `folder/original.bigWig` in a child process; the binned form is written beside it.
 
@@ -59,8 +60,8 @@ async def take_in(
         What the user calls the file.
     assembly
         The assembly that it must be in; None = recognise it.
-    region
-        Bin only what lies around this; default: everything.
+    regions
+        Bin only what lies around these; default: everything.
 
     Raises
     ------
@@ -75,7 +76,7 @@ async def take_in(
         "name": name,
         "assembly": assembly,
         "bin_size_bp": bin_size_bp,
-        "region": (region.chrom, region.start, region.end) if region else None,
+        "regions": [(region.chrom, region.start, region.end) for region in regions],
         "memory_bytes": limits.memory_bytes,
         "file_bytes": limits.file_bytes,
         "cpu_seconds": cpu_seconds,

@@ -22,9 +22,11 @@ from app.core.model import (
     Model,
     PanelDescription,
     Provenance,
+    YardstickDescription,
     sha256_of,
 )
 from app.core.panel import panel_file
+from app.core.regions import PIECE_BINS, Region
 from training.benchmark.results import Benchmark, Result, average
 from training.calibration import coverage
 from training.card import model_card
@@ -52,6 +54,9 @@ FIGURES = {
     " tenths of predicted signal, on left-out samples",
 }
 """What a benchmark draws that belongs into a card."""
+
+_YARDSTICK_BINS = 2_000_000
+"""Most bins by which a model judges a track."""
 
 _AGREEMENT = 1e-3
 """Largest difference between torch and onnxruntime, relative to the largest output: steep knots magnify rounding."""
@@ -134,6 +139,10 @@ def export_epifill(
                 channels=channels,
                 samples=list(training.samples),
                 regions=f"{len(dataset.regions)} regions, {dataset.n_bins:,} bins of {dataset.bin_size_bp} bp",
+                yardstick=YardstickDescription(
+                    regions=[str(region) for region in yardstick_regions(dataset)],
+                    channels=[f"{mark}.mean" for mark in marks],
+                ),
             ),
             interval_coverage=INTERVAL_COVERAGE,
             benchmark=means_of(benchmark) if benchmark else None,
@@ -146,6 +155,15 @@ def export_epifill(
         (partial / "README.md").write_text(model_card(manifest, drawn))
         check_agreement(graph, Model(partial), inputs)
     return Model(out)
+
+
+def yardstick_regions(dataset: Dataset) -> list[Region]:
+    """Where the model judges tracks: the data set's regions, or, of too many bins, evenly spread pieces of them."""
+    step = -(-dataset.n_bins // _YARDSTICK_BINS)
+    if step == 1:
+        return list(dataset.regions)
+    pieces = [piece for region in dataset.regions for piece in region.pieces(PIECE_BINS * dataset.bin_size_bp)]
+    return pieces[::step]
 
 
 def example_inputs(training: EpifillTraining, dataset: Dataset, bins: int) -> dict[str, Tensor]:

@@ -42,6 +42,7 @@ def channel_names(marks: tuple[str, ...]) -> list[str]:
 def write_panel(
     samples: Mapping[str, Mapping[str, Path]],
     reference: Reference,
+    known: Mapping[str, NDArray[np.float32]],
     assembly: Assembly,
     bin_size_bp: int,
     out: Path,
@@ -55,6 +56,9 @@ def write_panel(
         bigWig files by sample and mark; a sample may lack marks.
     reference
         Of the model that the panel is for.
+    known
+        Quantile functions of the samples that it was trained on, float32 (marks, knots); those of other samples are
+        taken from their whole tracks.
     advance
         Told the number of bins after every chunk.
 
@@ -73,7 +77,10 @@ def write_panel(
         for files in samples.values():
             wanted = {mark: TrackFile(path, path.name) for mark, path in files.items() if mark in reference.marks}
             opened.append(stack.enter_context(Tracks(wanted, assembly, bin_size_bp)))
-        quantiles = [_quantiles(tracks, reference.marks) for tracks in opened]
+        quantiles = [
+            known[sample] if sample in known else _quantiles(tracks, reference.marks)
+            for sample, tracks in zip(samples, opened, strict=True)
+        ]
         writers = [stack.enter_context(BigWigWriter(path, assembly, bin_size_bp)) for path in paths]
         for region in covered(opened, assembly, bin_size_bp):
             parts = [
@@ -120,5 +127,5 @@ def command(
     genome = get_assembly(assembly)
     total = sum(-(-length // bin_size) for length in genome.chromosomes.values())
     with progress("Writing the panel", total) as advance:
-        paths = write_panel(files, training.reference, genome, bin_size, out, advance)
+        paths = write_panel(files, training.reference, training.quantiles, genome, bin_size, out, advance)
     console.print(f"{len(paths)} channels of {len(files)} samples in {out / 'panel'}", markup=False)

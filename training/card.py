@@ -33,8 +33,8 @@ def model_card(manifest: Manifest, figures: Mapping[str, str] | None = None) -> 
 
 ## Limits
 
-{_PANEL_LIMITS if manifest.panel else _LIMITS} It was
-trained on few samples and regions; on other cell types, laboratories or sequencing depths it may do worse than the
+{_PANEL_LIMITS if manifest.panel else _LIMITS}
+It was trained on few samples and regions; on other cell types, laboratories or sequencing depths it may do worse than the
 figures above. Its values are predictions and no substitute for an experiment.
 """
 
@@ -43,8 +43,8 @@ _USE = """To fill in the tracks that a sample lacks, for browsing, for choosing 
 methods that want every mark. Not for calling what is different between two samples, nor for diagnosis."""
 _LIMITS = "It sees only the sample's own marks, so it cannot tell what they do not show. It underestimates high peaks."
 _PANEL_LIMITS = """Where its panel has nothing it sees only the sample's own marks, and does much worse; answers say
-where that is. It compares a track with its whole quantile function, which a track of a few regions does not give;
-answers warn of that. It underestimates peaks that no training sample has."""
+where that is. It compares tracks by their quantile functions over its training regions; a track that covers few of them
+is judged by what it has, and answers warn of that. It underestimates peaks that no training sample has."""
 
 
 def _benchmark(manifest: Manifest) -> str:

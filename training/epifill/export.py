@@ -235,14 +235,14 @@ def means_of(benchmark: Benchmark) -> dict[str, dict[str, float | None]]:
 def reliability_of(benchmark: Benchmark) -> dict[str, float]:
     """Share of the truth between lower and upper: per mark, overall, and in the tenth of bins predicted highest."""
     groups = [(mark, group) for result in _own(benchmark) for mark, group in result.reliability.items()]
-    shares: dict[str, list[float]] = {}
+    shares: dict[str, list[float]] = {mark: [] for mark in (*benchmark.marks, "overall", "top decile")}
     for mark, group in groups:
         covered = coverage(group)
         if covered is not None:
-            shares.setdefault(mark, []).append(covered)
-            shares.setdefault("overall", []).append(covered)
-            shares.setdefault("top decile", []).append(group[-1].coverage)
-    return {name: round(sum(values) / len(values), 4) for name, values in shares.items()}
+            shares[mark].append(covered)
+            shares["overall"].append(covered)
+            shares["top decile"].append(group[-1].coverage)
+    return {name: round(sum(values) / len(values), 4) for name, values in shares.items() if values}
 
 
 def _own(benchmark: Benchmark) -> list[Result]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from app import __version__
 from app.core.errors import EpifillError
+from app.jobs_cli import jobs
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def demo(
 
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
+cli.add_typer(jobs, name="jobs")
 
 
 @keys.command("create")

@@ -5,19 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 
 from app import __version__
-from app.api import health, impute, models, pages, region, samples, tracks
+from app.api import health, imputations, impute, models, pages, region, samples, tracks
 from app.api.access import Gate
 from app.api.catalogue import load_catalogue
 from app.api.errors import Problem, install_handlers
 from app.api.faults import Faults
 from app.api.limits import BodyLimit, Patience
+from app.jobs.engine import Engine
+from app.jobs.runner import Runner
 from app.settings import Settings
 from app.store.database import open_database
 from app.store.files import DataFolder
+from app.store.imputations import Imputations
 from app.store.keys import Keys
 from app.store.samples import Samples
 
@@ -56,6 +60,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine, app.state.data = engine, data
     app.state.samples = Samples(engine, data)
     app.state.keys = Keys(engine)
+    app.state.jobs = Imputations(engine, data, settings.keep_results_days)
+    workplace = Engine(settings.engine, settings.engine_workers, settings.resources)
+    app.state.runner = Runner(app.state.jobs, app.state.catalogue.get, workplace, settings.jobs_at_once)
     app.state.tasks = set()
     app.state.ingests = asyncio.Semaphore(_INGESTS_AT_ONCE)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads_at_once)
@@ -66,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.api_keys_required:
         app.add_middleware(Gate, keys=app.state.keys)
     app.add_middleware(Faults)
-    for room in (impute, samples, tracks, region, models, health, pages):
+    for room in (impute, samples, tracks, region, imputations, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
     _describe_problems(app)
@@ -75,8 +82,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """At the end, stop the uploads that are under way and leave no file of theirs."""
+    """Work on long imputations; at the end, stop the uploads that are under way and leave no file of theirs."""
+    app.state.runner.start()
     yield
+    await run_in_threadpool(app.state.runner.stop)
     for task in app.state.tasks:
         task.cancel()
     await asyncio.gather(*app.state.tasks, return_exceptions=True)

@@ -33,6 +33,13 @@ class Settings(BaseSettings):
         Whether callers need a key (`epifill keys`); whether other machines may call without one.
     ingest_memory_bytes
         Memory of the process that checks an upload.
+    engine, engine_workers, engine_resources
+        Where long imputations are worked on: address of a Dask scheduler, such as tcp://scheduler:8786; by default
+        workers of this machine, one per core unless told otherwise. Resources, such as GPU=1, that a worker must have.
+    jobs_at_once, max_jobs_per_owner
+        Long imputations that are worked on at once, and that an owner may have waiting and running.
+    keep_results_days, keep_samples_days
+        When an ended imputation, and a sample without a new track, is deleted.
     """
 
     model_config = SettingsConfigDict(env_prefix="EPIFILL_", frozen=True, extra="ignore")
@@ -55,6 +62,19 @@ class Settings(BaseSettings):
     api_keys_required: bool = False
     insecure: bool = False
     ingest_memory_bytes: int = Field(default=2 * 2**30, ge=2**28)
+    engine: str = ""
+    engine_workers: int = Field(default=0, ge=0)
+    engine_resources: str = Field(default="", pattern=r"^(\w+=\d+(\.\d+)?(,\w+=\d+(\.\d+)?)*)?$")
+    jobs_at_once: int = Field(default=4, ge=1)
+    max_jobs_per_owner: int = Field(default=100, ge=1)
+    keep_results_days: float = Field(default=30, gt=0)
+    keep_samples_days: float = Field(default=90, gt=0)
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What a worker must have."""
+        pairs = (text.split("=") for text in self.engine_resources.split(",") if text)
+        return {name: float(amount) for name, amount in pairs}
 
     @property
     def database(self) -> str:

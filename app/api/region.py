@@ -58,7 +58,7 @@ async def impute_region(
     folders = {mark: path for mark, path in stored.binned(tracks).items() if mark in chosen.marks}
     if not folders:
         raise NothingObserved(f"The sample has no track that is ready and that {chosen.name} knows; upload one first.")
-    _check_fit(chosen, found.assembly)
+    check_fit(chosen, found.assembly)
     settled = plan(chosen, list(folders), several(mask), several(targets))
     wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
     async with turn(request):
@@ -71,7 +71,8 @@ async def impute_region(
         )
 
 
-def _check_fit(model: Model, assembly: str | None) -> None:
+def check_fit(model: Model, assembly: str | None) -> None:
+    """Raise UnknownModel or AssemblyMismatch if a model cannot work on a stored sample."""
     if model.manifest.bin_size_bp != BIN_SIZE_BP:
         raise UnknownModel(
             f"{model.name} works on {model.manifest.bin_size_bp}-bp bins, but stored samples have {BIN_SIZE_BP}-bp"

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.core.impute import Imputation
 from app.core.model import Accuracy, Model, PanelDescription, Provenance
 from app.core.scores import Score
-from app.store.tables import Sample, Track
+from app.jobs.publish import track_link
+from app.store.tables import ImputationJob, Sample, Track
 
 
 class ModelSummary(BaseModel):
@@ -197,6 +198,97 @@ class SamplePage(BaseModel):
     """Some of your samples."""
 
     samples: list[SampleAnswer]
+    next: str | None = Field(description="Give it as `after` to get the following ones; null at the end")
+
+
+class NewImputation(BaseModel):
+    """A long imputation to start; without a model, by the default one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(
+        default=None, max_length=100, examples=["epifill-core5"], description="Default: the default"
+    )
+    targets: list[str] = Field(
+        default=[], max_length=1000, examples=[["H3K27me3"]], description="Default: marks without a track, or masked"
+    )
+    mask: list[str] = Field(default=[], max_length=1000, description="Marks to hide though they have a track")
+    regions: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10_000,
+        examples=[["chr21:33,750,000-34,750,000"]],
+        description="0-based, half-open. Default: all that the tracks cover",
+    )
+    score: bool = Field(default=True, description="Hide each observed mark in turn and score its imputation")
+
+
+class Progress(BaseModel):
+    """How far an imputation is."""
+
+    bins_done: int
+    bins_total: int
+    bins_per_second: float | None
+    seconds_left: float | None
+
+
+class HiddenScore(BaseModel):
+    """How well an observed mark was imputed from the others, beside the mean of the training samples."""
+
+    model: TrackScore
+    panel_mean: TrackScore | None
+
+
+class ImputationAnswer(BaseModel):
+    """A long imputation."""
+
+    id: str
+    sample: str
+    status: Literal["queued", "running", "finished", "failed", "cancelled"]
+    reason: str | None = Field(description="Why it failed")
+    model: ModelName
+    observed: list[str]
+    masked: list[str]
+    targets: list[str]
+    regions: list[str] | None
+    progress: Progress
+    scores: dict[str, HiddenScore] | None
+    warnings: list[str]
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    expires: datetime | None = Field(description="When it is deleted with its result")
+    links: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: ImputationJob) -> Self:
+        """A stored imputation, for JSON."""
+        own = f"/v1/imputations/{row.id}"
+        links: dict[str, Any] = {"self": own, "events": f"{own}/events"}
+        if row.status == "finished":
+            links |= {"manifest": f"{own}/manifest.json", "hub": f"{own}/hub.txt"}
+            links |= {"scores_picture": f"{own}/scores.png"} if row.scores else {}
+            links["tracks"] = {
+                mark: {part: f"{own}/{track_link(mark, part)}" for part in row.request["parts"]}
+                for mark in row.request["targets"]
+            }
+        left = row.bins_total - row.bins_done
+        progress = Progress(
+            bins_done=row.bins_done,
+            bins_total=row.bins_total,
+            bins_per_second=row.bins_per_second,
+            seconds_left=left / row.bins_per_second if row.bins_per_second else None,
+        )
+        shown = {name: row.request[name] for name in ("model", "observed", "masked", "targets", "regions")}
+        fields = ("id", "status", "reason", "scores", "warnings", "created", "started", "ended", "expires")
+        own_fields = {name: getattr(row, name) for name in fields}
+        return cls(sample=row.sample_id, progress=progress, links=links, **shown, **own_fields)
+
+
+class ImputationPage(BaseModel):
+    """Some of your imputations."""
+
+    imputations: list[ImputationAnswer]
     next: str | None = Field(description="Give it as `after` to get the following ones; null at the end")
 
 

@@ -8,7 +8,7 @@ region.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.core.assemblies import Assembly, get_assembly
 from app.core.errors import AssemblyMismatch
 from app.core.quantiles import Distribution, look_through
-from app.core.regions import PIECE_BINS, Region
+from app.core.regions import PIECE_BINS, Region, join_pieces
 from app.core.signal import Signal
 
 _PIECES, _INDEX, _FORM = "pieces.npy", "index.npy", "form.json"
@@ -115,6 +115,19 @@ class BinnedTracks:
         """How the values of a whole track are distributed."""
         return self._tracks[mark].distribution
 
+    def covered_regions(self, most_bp: int) -> Iterator[Region]:
+        """Where some track may have a value, in genome order, in regions of at most `most_bp` (or one piece)."""
+        piece_bp = PIECE_BINS * self.bin_size_bp
+        there = np.any([track.there for track in self._tracks.values()], axis=0)
+        starts = piece_starts(self.assembly, self.bin_size_bp)
+        pieces = (
+            piece
+            for chrom, length in self.assembly.chromosomes.items()
+            for number, piece in enumerate(Region(chrom, 0, length).pieces(piece_bp), starts[chrom])
+            if there[number]
+        )
+        yield from join_pieces(pieces, most_bp)
+
     def covered_spans(self) -> dict[str, Region]:
         """Per chromosome that has values, the stretch from the first covered bin to the last of any track."""
         spans: dict[str, Region] = {}
@@ -146,6 +159,11 @@ class _Binned:
         # Epifill 0.1 stored whole tracks without it.
         rows = range(len(self._pieces))
         return look_through(rows, lambda row: self._pieces[row], self.assembly.n_bins(self.bin_size_bp))
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """Which pieces of the assembly have a value."""
+        return self._index >= 0
 
     def read(self, region: Region) -> NDArray[np.float32]:
         first = region.start // self.bin_size_bp

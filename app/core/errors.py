@@ -100,6 +100,18 @@ class UnknownSample(EpifillError):
     """A sample that is not there, or is somebody else's."""
 
 
+class UnknownImputation(EpifillError):
+    """An imputation that is not there, or is somebody else's."""
+
+
+class NotFinished(EpifillError):
+    """A result that is not there yet, or never will be."""
+
+
+class KeyReused(EpifillError):
+    """An Idempotency-Key that came before with another request."""
+
+
 class UnknownTrack(EpifillError):
     """A track that the sample does not have."""
 

@@ -88,12 +88,16 @@ class PanelDescription(_Strict):
         What it was made from, and where it has values, in words.
     yardstick
         For a model that takes quantiles: where it judges tracks; None = by all of a track's values.
+    means
+        For each mark, the channel that is the training samples' mean -log10 p-value, if there are such channels: what
+        one has without a model.
     """
 
     channels: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]] = Field(min_length=1)
     samples: list[str] = Field(min_length=1)
     regions: str
     yardstick: YardstickDescription | None = None
+    means: list[str] | None = None
 
 
 class Manifest(_Strict):
@@ -168,6 +172,9 @@ class Manifest(_Strict):
             raise ValueError(
                 "panel.yardstick is for models with quantiles, and has one of the panel's channels per mark"
             )
+        means = self.panel.means if self.panel else None
+        if means is not None and (len(means) != len(self.marks) or not set(means) <= set(channels)):
+            raise ValueError("panel.means has one of the panel's channels per mark")
         if self.outputs != ["imputed", *(["lower", "upper"] if self.interval_coverage else [])]:
             raise ValueError("outputs are imputed, and lower and upper if there is an interval_coverage, in this order")
         return self

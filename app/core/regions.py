@@ -65,6 +65,20 @@ def join_regions(regions: Iterable[Region], assembly: Assembly, gap_bp: int = 0)
     return joined
 
 
+def join_pieces(pieces: Iterable[Region], most_bp: int) -> Iterator[Region]:
+    """Pieces in genome order, those that touch as one region of at most `most_bp` (or one piece)."""
+    run: Region | None = None
+    for piece in pieces:
+        if run and (run.chrom, run.end) == (piece.chrom, piece.start) and piece.end - run.start <= most_bp:
+            run = Region(run.chrom, run.start, piece.end)
+        else:
+            if run:
+                yield run
+            run = piece
+    if run:
+        yield run
+
+
 def parse_region(text: str, assembly: Assembly) -> Region:
     """Read `chr21` (a whole chromosome) or `chr21:33,750,000-33,800,000` (0-based, half-open).
 

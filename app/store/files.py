@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 ORIGINAL = "original.bigWig"
@@ -18,13 +19,14 @@ class DataFolder:
 
     `incoming/SERVER/` holds one folder per upload that is under way at one server process; what a process left that is
     gone is removed at the next start. `tracks/AA/SHA256-ASSEMBLY/` holds the bytes of a file as they came, and its
-    binned form, once, whoever uploaded it.
+    binned form, once, whoever uploaded it. `imputations/ID/` is the folder of a long imputation.
     """
 
     def __init__(self, root: Path) -> None:
         self._tracks = root / "tracks"
+        self._imputations = root / "imputations"
         incoming = root / "incoming"
-        for folder in (incoming, self._tracks):
+        for folder in (incoming, self._tracks, self._imputations):
             folder.mkdir(parents=True, exist_ok=True)
         self.alone = not [left for left in incoming.iterdir() if not _remove_if_deserted(left)]
         self._incoming = Path(tempfile.mkdtemp(dir=incoming))
@@ -68,6 +70,31 @@ class DataFolder:
             doomed = self.new_incoming() / "removed"
             place.rename(doomed)
             shutil.rmtree(doomed.parent)
+
+    def imputation(self, imputation_id: str) -> Path:
+        """The folder of an imputation."""
+        return (self._imputations / imputation_id).absolute()
+
+    def imputations(self) -> list[str]:
+        """The ids of all imputations that have a folder."""
+        return [path.name for path in self._imputations.iterdir()]
+
+    def remove_imputation(self, imputation_id: str) -> None:
+        """Remove an imputation's folder: first its name, so that whoever works on it stops."""
+        doomed = self.new_incoming() / "removed"
+        with suppress(FileNotFoundError):
+            self.imputation(imputation_id).rename(doomed)
+        shutil.rmtree(doomed.parent)
+
+    def link_binned(self, track: Path, place: Path) -> None:
+        """Give a track's binned form another name, under which it stays when the track is deleted."""
+        place.mkdir(parents=True)
+        for path in track.iterdir():
+            if path.name != ORIGINAL:
+                try:
+                    os.link(path, place / path.name)
+                except OSError:  # a file system without links
+                    shutil.copy2(path, place / path.name)
 
 
 def _sync(path: Path) -> None:

@@ -95,6 +95,14 @@ class Samples:
         """The binned form of every track that is ready, by mark."""
         return {track.mark: self._place(track) for track in tracks if track.status == "ready"}
 
+    def link(self, track: Track, place: Path) -> None:
+        """Give a ready track's binned form another name, under which it stays; raises TrackNotReady."""
+        with self._contents:
+            try:
+                self._folder.link_binned(self._place(track), place)
+            except FileNotFoundError:
+                raise TrackNotReady("A track of the sample has just been replaced; ask again.", track.mark) from None
+
     def check_room(self, owner: str, sample_id: str, mark: str, more: int, most_tracks: int, most_bytes: int) -> Sample:
         """The sample, if the owner may add `more` bytes to it; raises UnknownSample or LimitReached."""
         with Session(self._engine, expire_on_commit=False) as session:

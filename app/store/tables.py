@@ -1,4 +1,4 @@
-"""The database: what is stored of keys, samples and tracks."""
+"""The database: what is stored of keys, samples, tracks and imputations."""
 
 import secrets
 from datetime import UTC, datetime
@@ -89,3 +89,51 @@ class Track(SQLModel, table=True):
     warnings: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     created: datetime = _time()
+
+
+class ImputationJob(SQLModel, table=True):
+    """A long imputation. What it is made of stands in its folder, `work.json`; here is what changes.
+
+    Attributes
+    ----------
+    sample_id, sample_name
+        Of the sample, which may be gone since.
+    idempotency_key, request_sha256
+        What the caller sent to ask for it once, and what was asked.
+    status
+        `queued`, `running`, `finished`, `failed` or `cancelled`; the latter three never change.
+    reason
+        Why it failed.
+    request
+        Model, marks, regions and bin size, as they are shown.
+    bins_done, bins_total, bins_per_second
+        Progress.
+    runner, lease
+        The server that sees to it, and until when it may.
+    expires
+        When it and its result are deleted.
+    """
+
+    __tablename__ = "imputation"
+    __table_args__ = (UniqueConstraint("owner", "idempotency_key"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    owner: str = Field(index=True)
+    sample_id: str = Field(index=True)
+    sample_name: str
+    idempotency_key: str | None = None
+    request_sha256: str
+    status: str = Field(default="queued", index=True)
+    reason: str | None = None
+    request: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    scores: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    warnings: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    bins_done: int = Field(default=0, sa_type=BigInteger)
+    bins_total: int = Field(sa_type=BigInteger)
+    bins_per_second: float | None = None
+    runner: str | None = None
+    lease: datetime | None = Field(default=None, sa_type=UtcTime)
+    created: datetime = _time()
+    started: datetime | None = Field(default=None, sa_type=UtcTime)
+    ended: datetime | None = Field(default=None, sa_type=UtcTime)
+    expires: datetime | None = Field(default=None, sa_type=UtcTime)

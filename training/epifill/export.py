@@ -143,6 +143,7 @@ def export_epifill(
                     regions=[str(region) for region in yardstick_regions(dataset)],
                     channels=[f"{mark}.mean" for mark in marks],
                 ),
+                means=[f"{mark}.raw" for mark in marks],
             ),
             interval_coverage=INTERVAL_COVERAGE,
             benchmark=means_of(benchmark) if benchmark else None,

@@ -13,7 +13,7 @@ from app.core.assemblies import Assembly, match_chromosomes
 from app.core.bigwig.structure import Structure, check_structure
 from app.core.errors import BadTrackValues, NotABigWig
 from app.core.quantiles import Distribution, look_through
-from app.core.regions import PIECE_BINS, Region
+from app.core.regions import PIECE_BINS, Region, join_pieces
 from app.core.signal import Signal
 
 LARGEST = 1_000_000
@@ -119,16 +119,7 @@ class Tracks:
 
         Pieces that touch come as one region of at most `most_bp` (default: each piece alone).
         """
-        run: Region | None = None
-        for piece in self._covered_pieces(piece_bp, self._tracks.values()):
-            if run and (run.chrom, run.end) == (piece.chrom, piece.start) and piece.end - run.start <= (most_bp or 0):
-                run = Region(run.chrom, run.start, piece.end)
-            else:
-                if run:
-                    yield run
-                run = piece
-        if run:
-            yield run
+        yield from join_pieces(self._covered_pieces(piece_bp, self._tracks.values()), most_bp or 0)
 
     def _covered_pieces(self, piece_bp: int, tracks: Collection["_Track"]) -> Iterator[Region]:
         def may_cover(region: Region) -> bool:

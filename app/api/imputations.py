@@ -1,0 +1,256 @@
+"""Long imputations: start, watch, cancel, fetch the result."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.api.access import Owner, Stored
+from app.api.catalogue import CurrentSettings, Models
+from app.api.errors import problem_responses
+from app.api.region import check_fit
+from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
+from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
+from app.core.marks import plan
+from app.jobs.publish import HUB, MANIFEST, PICTURE
+from app.jobs.runner import Runner
+from app.jobs.work import RESULT, Folder, Input, make_work
+from app.store.imputations import OPEN, Imputations
+from app.store.samples import Samples
+from app.store.tables import ImputationJob
+
+router = APIRouter(prefix="/v1", tags=["imputations"])
+
+_LOOK_SECONDS = 0.5
+
+
+async def _imputations(request: Request) -> Imputations:
+    imputations: Imputations = request.app.state.jobs
+    return imputations
+
+
+Jobs = Annotated[Imputations, Depends(_imputations)]
+
+
+def _existing(imputation: str, owner: Owner, jobs: Jobs) -> ImputationJob:
+    return jobs.get(owner, imputation)
+
+
+Existing = Annotated[ImputationJob, Depends(_existing)]
+
+
+@router.post(
+    "/samples/{sample}/imputations",
+    summary="Start to impute a sample, the whole genome if need be",
+    status_code=202,
+    responses=problem_responses(401, 404, 409, 413, 422, 507),
+)
+def start(
+    sample: str,
+    new: NewImputation,
+    request: Request,
+    response: Response,
+    owner: Owner,
+    stored: Stored,
+    jobs: Jobs,
+    models: Models,
+    settings: CurrentSettings,
+    idempotency_key: Annotated[
+        str | None,
+        Header(min_length=1, max_length=200, description="The same key and request again give the same imputation"),
+    ] = None,
+) -> ImputationAnswer:
+    """Start an imputation in the background. Without `regions`, everything that the tracks cover is imputed."""
+    model = models.get(new.model or "")
+    found, tracks = stored.get(owner, sample)
+    ready = {track.mark: track for track in tracks if track.status == "ready" and track.mark in model.marks}
+    if not ready:
+        raise NothingObserved(f"The sample has no track that is ready and that {model.name} knows; upload one first.")
+    check_fit(model, found.assembly)
+    settled = plan(model, list(ready), new.mask, new.targets)
+    asked = {"sample": sample, **new.model_dump()}
+    row = ImputationJob(
+        id="",
+        owner=owner,
+        sample_id=found.id,
+        sample_name=found.name,
+        idempotency_key=idempotency_key,
+        request_sha256=hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        request={
+            "model": {"name": model.name, "version": model.manifest.version},
+            "observed": settled.observed,
+            "masked": settled.masked,
+            "targets": settled.targets,
+            "regions": new.regions,
+            "parts": model.manifest.outputs,
+        },
+        bins_total=0,
+    )
+
+    def fill(folder: Path) -> None:
+        inputs = _link_inputs(stored, list(ready.values()), folder)
+        work = make_work(found.name, model, settings.models, inputs, settled, new.regions, new.score)
+        row.bins_total = work.bins(model.manifest.bin_size_bp)
+        Folder(folder).create(work)
+
+    row, _ = jobs.create(row, fill, settings.max_jobs_per_owner)
+    runner: Runner = request.app.state.runner
+    runner.wake()
+    response.headers["Location"] = f"/v1/imputations/{row.id}"
+    return ImputationAnswer.of(row)
+
+
+def _link_inputs(stored: Samples, tracks, folder: Path) -> dict[str, Input]:  # type: ignore[no-untyped-def]
+    """Keep the tracks' binned forms for the imputation, whatever becomes of the sample."""
+    inputs = {}
+    for track in tracks:
+        place = folder / "inputs" / track.mark
+        stored.link(track, place)
+        inputs[track.mark] = Input(path=str(place), file=track.file_name, sha256=track.sha256)
+    return inputs
+
+
+@router.get("/imputations", summary="List your imputations", responses=problem_responses(401, 422))
+def page(
+    owner: Owner,
+    jobs: Jobs,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most imputations in one answer")] = 50,
+    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+) -> ImputationPage:
+    """List imputations, some at a time."""
+    rows = jobs.page(owner, limit + 1, after)
+    shown = [ImputationAnswer.of(row) for row in rows[:limit]]
+    return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
+
+
+@router.get("/imputations/{imputation}", summary="Show an imputation", responses=problem_responses(401, 404))
+def show(row: Existing) -> ImputationAnswer:
+    """Show how far an imputation is, and where its result is."""
+    return ImputationAnswer.of(row)
+
+
+@router.get(
+    "/imputations/{imputation}/events",
+    summary="Watch an imputation",
+    response_class=EventSourceResponse,
+    responses=problem_responses(401, 404),
+)
+async def events(row: Existing, owner: Owner, jobs: Jobs) -> AsyncIterator[ServerSentEvent]:
+    """Send the imputation's state as a server-sent event whenever it changes, until it has ended."""
+    before = None
+    while True:
+        now = ImputationAnswer.of(row)
+        if now != before:
+            yield ServerSentEvent(data=now, event="state")
+        before = now
+        if now.status not in OPEN:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            row = await run_in_threadpool(jobs.get, owner, row.id)
+        except UnknownImputation:  # deleted meanwhile
+            return
+
+
+@router.delete(
+    "/imputations/{imputation}",
+    summary="Cancel an imputation, or delete one that has ended",
+    status_code=202,
+    response_model=ImputationAnswer,
+    responses={204: {"description": "It had ended, and is deleted"}, **problem_responses(401, 404)},
+)
+def cancel(row: Existing, request: Request, owner: Owner, jobs: Jobs) -> Response:
+    """Cancel an imputation that waits or runs (202); delete one that has ended, with its result (204)."""
+    cancelled = jobs.cancel_or_delete(owner, row.id)
+    runner: Runner = request.app.state.runner
+    runner.wake()
+    if cancelled is None:
+        return Response(status_code=204)
+    body = ImputationAnswer.of(cancelled).model_dump_json()
+    return Response(body, status_code=202, media_type="application/json")
+
+
+def _result_of(kind: str) -> dict[int | str, dict[str, Any]]:
+    return {
+        200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The asked range of bytes"},
+        304: {"description": "The file has not changed since the ETag in If-None-Match"},
+        400: {"description": "The Range header cannot be read", "content": {"text/plain": {}}},
+        **problem_responses(401, 404, 409, 416),
+    }
+
+
+@router.head("/imputations/{imputation}/tracks/{track}.bigWig", include_in_schema=False)
+@router.get(
+    "/imputations/{imputation}/tracks/{track}.bigWig",
+    summary="Get an imputed track",
+    response_class=FileResponse,
+    responses=_result_of("application/octet-stream"),
+)
+def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Response:
+    """Answer an imputed track, `H3K4me3.bigWig`, or its bounds, `H3K4me3.lower.bigWig` and `H3K4me3.upper.bigWig`."""
+    mark, _, part = track.partition(".")
+    if mark not in row.request["targets"] or (part or "imputed") not in row.request["parts"] or part == "imputed":
+        names = ", ".join(row.request["targets"])
+        raise UnknownTrack(f"The imputation has no track '{track[:80]}'; its targets are {names}.", track[:80])
+    name = f"{mark}.{part or 'imputed'}.bigWig"
+    return _file(row, jobs, request, name, "application/octet-stream")
+
+
+@router.head("/imputations/{imputation}/manifest.json", include_in_schema=False)
+@router.get(
+    "/imputations/{imputation}/manifest.json",
+    summary="Where the result comes from",
+    response_class=FileResponse,
+    responses=_result_of("application/json"),
+)
+def result_manifest(row: Existing, request: Request, jobs: Jobs) -> Response:
+    """Answer the manifest: every input's, model's and output's hash, parameters and versions."""
+    return _file(row, jobs, request, MANIFEST, "application/json")
+
+
+@router.head("/imputations/{imputation}/hub.txt", include_in_schema=False)
+@router.get(
+    "/imputations/{imputation}/hub.txt",
+    summary="A UCSC track hub of the result",
+    response_class=FileResponse,
+    responses=_result_of("text/plain"),
+)
+def result_hub(row: Existing, request: Request, jobs: Jobs) -> Response:
+    """Answer a single-file track hub: give this address to the UCSC Genome Browser."""
+    return _file(row, jobs, request, HUB, "text/plain")
+
+
+@router.head("/imputations/{imputation}/scores.png", include_in_schema=False)
+@router.get(
+    "/imputations/{imputation}/scores.png",
+    summary="How well each observed mark was imputed, as a picture",
+    response_class=FileResponse,
+    responses=_result_of("image/png"),
+)
+def result_picture(row: Existing, request: Request, jobs: Jobs) -> Response:
+    """Answer a picture of the accuracy on the sample's own marks, hidden in turn."""
+    return _file(row, jobs, request, PICTURE, "image/png")
+
+
+def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, kind: str) -> Response:
+    """A file of the result, with ranges and an ETag; raises NotFinished or UnknownTrack."""
+    if row.status != "finished":
+        raise NotFinished(f"The imputation is {row.status}; it has a result when it is finished.")
+    path = jobs.folder(row) / RESULT / name
+    # A result never changes, so its row and name say as much as a hash.
+    headers = {"ETag": f'"{row.id}-{name}"', "Cache-Control": "private, no-cache"}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise UnknownTrack(f"The result has no {name}.", name) from None
+    return FileResponse(path, media_type=kind, filename=name, headers=headers, stat_result=stat)

@@ -1,0 +1,1 @@
+"""Long work: an imputation in pieces, on an engine that may die."""

@@ -1,0 +1,147 @@
+"""Where pieces of work are done: Dask behind one small interface."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from distributed import Client, Future
+from distributed.scheduler import KilledWorker
+
+from app.core.errors import EpifillError
+
+_START_SECONDS = 60
+
+Task = Future[None]
+"""A piece of work that was given to the engine."""
+
+
+class EngineLost(EpifillError):
+    """The engine cannot be reached; what it was given has to be given again."""
+
+
+class State(Enum):
+    """What became of a piece of work."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    KILLED = "killed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a piece of work, and its error if it failed."""
+
+    state: State
+    error: BaseException | None = None
+
+
+class Engine:
+    """Does pieces of work on a cluster that exists, or on one of this machine that is started at first need.
+
+    Parameters
+    ----------
+    address
+        Of a Dask scheduler, such as tcp://scheduler:8786; empty: start a scheduler and workers here.
+    workers
+        How many to start here; 0 = one per core.
+    resources
+        What a worker must have, such as {"GPU": 1}.
+    """
+
+    def __init__(self, address: str = "", workers: int = 0, resources: dict[str, float] | None = None) -> None:
+        self._address = address
+        self._workers = workers or len(os.sched_getaffinity(0))
+        self._resources = resources or {}
+        self._client: Client | None = None
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def width(self) -> int:
+        """How many pieces can be done at once."""
+        if not self._address:
+            return self._workers
+        workers = self._connected().scheduler_info(n_workers=-1)["workers"].values()
+        return max(1, sum(int(worker["nthreads"]) for worker in workers))
+
+    def submit(self, piece: Callable[..., None], *given: Any) -> Task:
+        """Have a piece of work done; raises EngineLost."""
+        client = self._connected()
+        try:
+            return client.submit(piece, *given, pure=False, resources=self._resources or None)
+        except Exception as error:
+            self.close()
+            raise EngineLost(f"The engine was lost: {error}") from error
+
+    def when_done(self, task: Task, tell: Callable[[], None]) -> None:
+        """Have a word when a piece of work has ended, however."""
+        task.add_done_callback(lambda _: tell())
+
+    def outcome(self, task: Task) -> Outcome:
+        """What has become of a piece of work."""
+        if self._client is None or not self.alive():
+            return Outcome(State.LOST)
+        if task.status == "pending":
+            return Outcome(State.WAITING)
+        if task.status == "finished":
+            return Outcome(State.DONE)
+        if task.status in ("cancelled", "lost"):
+            return Outcome(State.LOST)
+        error = task.exception(timeout=_START_SECONDS)
+        return Outcome(State.KILLED if isinstance(error, KilledWorker) else State.FAILED, error)
+
+    def drop(self, task: Task) -> None:
+        """Forget a piece of work; one that is under way sees by itself that it is not wanted any more."""
+        with suppress(Exception):  # the engine is gone, and the piece with it
+            task.cancel(force=True)
+
+    def alive(self) -> bool:
+        """Whether the engine is there and answers."""
+        running = all(process.poll() is None for process in self._processes)
+        return self._client is not None and running and self._client.status in ("running", "connecting")
+
+    def close(self) -> None:
+        """Let go of the cluster; end the one that was started here."""
+        client, self._client = self._client, None
+        if client:
+            with suppress(Exception):  # it may be gone
+                client.close(timeout=2)
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+        self._processes = []
+
+    def _connected(self) -> Client:
+        if self._client is not None and self.alive():
+            return self._client
+        self.close()
+        try:
+            address = self._address or self._start()
+            self._client = Client(address, timeout=_START_SECONDS, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            self.close()
+            raise EngineLost(f"The engine at {self._address or 'this machine'} cannot be reached.") from error
+        return self._client
+
+    def _start(self) -> str:
+        """Start a scheduler and workers on this machine."""
+        scheduler = self._spawn("scheduler")
+        address = (scheduler.stdout.readline() if scheduler.stdout else "").strip()
+        if not address:
+            raise OSError("the scheduler did not start")
+        self._spawn("workers", address, str(self._workers), *(f"{k}={v}" for k, v in self._resources.items()))
+        return address
+
+    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "app.jobs.process", *arguments]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
+        self._processes.append(process)
+        return process

@@ -1,0 +1,130 @@
+"""The end of an imputation: scores, manifest, track hub and picture, put in place with the bigWigs all at once."""
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app import __version__
+from app.core.caveats import caveats
+from app.core.model import Model
+from app.core.panel import Gaps
+from app.core.regions import Region
+from app.core.scores import Score, score
+from app.jobs.chunks import noted, opened
+from app.jobs.hub import hub_text
+from app.jobs.picture import draw_scores
+from app.jobs.work import Folder, Work, write_atomically
+
+MANIFEST, HUB, PICTURE = "manifest.json", "hub.txt", "scores.png"
+
+Scores = dict[str, dict[str, Score | None]]
+"""By observed mark: of the `model` that imputed it from the others, and of the `panel_mean`, None without one."""
+
+
+def publish(folder: str) -> None:
+    """Write what stands beside the bigWigs, and give the result its name."""
+    place = Folder(Path(folder))
+    if place.result.exists():
+        return
+    work, model, tracks = opened(place.path)
+    partial = place.path / "result.partial"
+    scores, gaps = hidden_scores(place, work), _gaps(place, work, model)
+    warnings = caveats(tracks, model, place.strength(), gaps)
+    manifest = manifest_of(place, work, model, scores, gaps, warnings)
+    write_atomically(partial / MANIFEST, lambda file: file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2)))
+    parts: tuple[str, ...] = tuple(model.manifest.outputs)
+    links = {mark: {part: track_link(mark, part) for part in parts} for mark in work.targets}
+    tops = {mark: _note(place, mark, "imputed")["top"] for mark in work.targets}
+    hub = hub_text(work.sample, model.assembly.name, links, model=f"{model.name} {model.manifest.version}", maxima=tops)
+    write_atomically(partial / HUB, lambda file: file.write(hub.encode()))
+    if scores:
+        draw_scores(scores, partial / PICTURE)
+    place.check()
+    partial.rename(place.result)
+    shutil.rmtree(place.path / "chunks", ignore_errors=True)
+
+
+def track_link(mark: str, part: str) -> str:
+    """Where a result track is to be had, beside the manifest."""
+    return f"tracks/{mark}.bigWig" if part == "imputed" else f"tracks/{mark}.{part}.bigWig"
+
+
+def hidden_scores(place: Folder, work: Work) -> Scores:
+    """How well each observed mark was imputed from the others on the probes."""
+    found: Scores = {}
+    for mark in work.observed if work.probes else ():
+        parts = []
+        for number in range(len(work.probes)):
+            with np.load(place.probe(number, mark)) as kept:
+                parts.append(np.stack([kept[name] for name in ("truth", "model", "panel")]))
+        truth, imputed, panel = np.concatenate(parts, axis=1)
+        beside = ~(np.isnan(panel) | np.isnan(truth))
+        found[mark] = {"model": score(truth, imputed), "panel_mean": score(truth, panel) if beside.any() else None}
+    return found
+
+
+def manifest_of(
+    place: Folder, work: Work, model: Model, scores: Scores, gaps: Gaps | None, warnings: list[str]
+) -> dict[str, Any]:
+    """Where a result comes from: every hash, parameter and version."""
+    panel = model.manifest.panel
+    notes = {(mark, part): _note(place, mark, part) for mark in work.targets for part in model.manifest.outputs}
+    return {
+        "epifill": __version__,
+        "python": platform.python_version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sample": work.sample,
+        "model": {"name": model.name, "version": model.manifest.version, "sha256": model.manifest.sha256},
+        "assembly": model.assembly.name,
+        "bin_size_bp": model.manifest.bin_size_bp,
+        "regions": work.regions,
+        "observed": work.observed,
+        "masked": work.masked,
+        "targets": work.targets,
+        "inputs": {mark: given.model_dump(exclude={"path"}) for mark, given in work.inputs.items()},
+        "outputs": {
+            note["file"]: {"mark": mark, "part": part, **{name: note[name] for name in ("sha256", "bytes", "bins")}}
+            for (mark, part), note in notes.items()
+        },
+        "interval_coverage": model.manifest.interval_coverage,
+        "panel": panel
+        and gaps
+        and {
+            "samples": panel.samples,
+            "bins_without": gaps.bins,
+            "regions_without": [str(stretch) for stretch in gaps.regions],
+        },
+        "scores": {mark: note["score"] for (mark, part), note in notes.items() if note["score"]},
+        "hidden_scores": {
+            mark: {name: figures and asdict(figures) for name, figures in own.items()} for mark, own in scores.items()
+        },
+        "warnings": warnings,
+    }
+
+
+def _note(place: Folder, mark: str, part: str) -> dict[str, Any]:
+    note: dict[str, Any] = orjson.loads(noted(place, mark, part).read_bytes())
+    return note
+
+
+def _gaps(place: Folder, work: Work, model: Model) -> Gaps | None:
+    """Where the panel had nothing, over all chunks."""
+    if not model.panel:
+        return None
+    total = Gaps()
+    for bins, stretches in _gap_parts(place, work):
+        total = total.then(Gaps(bins, tuple(stretches)), model.assembly)
+    return total
+
+
+def _gap_parts(place: Folder, work: Work) -> Iterator[tuple[int, list[Region]]]:
+    for number, region in enumerate(work.pieces):
+        with np.load(place.chunk(number)) as kept:
+            yield int(kept["gap_bins"]), [Region(region.chrom, *map(int, stretch)) for stretch in kept["gaps"]]

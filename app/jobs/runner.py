@@ -1,0 +1,262 @@
+"""See long imputations through: start, go on after a crash, count tries, note progress, end."""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Event, Thread
+from typing import Any
+
+import orjson
+
+from app.core.errors import EpifillError
+from app.core.model import Model
+from app.jobs.chunks import assemble, impute_chunk, judge_tracks, noted, probe
+from app.jobs.engine import Engine, EngineLost, State, Task
+from app.jobs.publish import MANIFEST, publish
+from app.jobs.work import JUDGED, Cancelled, Folder, Work
+from app.store.imputations import Imputations
+from app.store.tables import ImputationJob, new_id
+
+MOST_TRIES = 3
+"""A piece of work that ended its worker so often fails its imputation."""
+
+_RENEW_SECONDS, _NOTE_SECONDS, _EXPIRE_SECONDS, _REST_SECONDS = 3.0, 1.0, 60.0, 0.5
+_RATE_SECONDS = 30.0
+
+log = logging.getLogger("epifill.jobs")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of work: a function of `app.jobs` and what it is given after the folder; what it is, in words."""
+
+    do: Callable[..., None]
+    given: tuple[Any, ...]
+    what: str
+    bins: int = 0
+
+
+@dataclass
+class Job:
+    """An imputation that this server sees to."""
+
+    id: str
+    folder: Folder
+    work: Work
+    parts: tuple[str, ...]
+    bin_size_bp: int
+    todo: deque[Piece] = field(default_factory=deque)
+    running: dict[Task, Piece] = field(default_factory=dict)
+    tries: Counter[Piece] = field(default_factory=Counter)
+    marks: deque[tuple[float, int]] = field(default_factory=deque)
+    done: int = 0
+    noted: float = 0.0
+
+    def missing(self) -> list[Piece]:
+        """What is to be done next, as the files tell: the pieces that lack of the first stage that lacks any."""
+        for stage in (self._judging, self._chunks, self._assembling, self._publishing):
+            if pieces := list(stage()):
+                return pieces
+        return []
+
+    def _judging(self) -> Iterator[Piece]:
+        if not (self.folder.path / JUDGED).exists() and not self.folder.result.exists():
+            yield Piece(judge_tracks, (), "judging the tracks")
+
+    def _chunks(self) -> Iterator[Piece]:
+        if self.folder.result.exists():
+            return
+        for number, region in enumerate(self.work.pieces):
+            if not self.folder.chunk(number).exists():
+                yield Piece(impute_chunk, (number,), f"imputing {region}", region.n_bins(self.bin_size_bp))
+        for number in range(len(self.work.probes)):
+            for mark in self.work.observed:
+                if not self.folder.probe(number, mark).exists():
+                    yield Piece(probe, (number, mark), f"hiding {mark}")
+
+    def _assembling(self) -> Iterator[Piece]:
+        if not self.folder.result.exists():
+            for mark in self.work.targets:
+                for part in self.parts:
+                    if not noted(self.folder, mark, part).exists():
+                        yield Piece(assemble, (mark, part), f"writing {mark}.{part}.bigWig")
+
+    def _publishing(self) -> Iterator[Piece]:
+        if not self.folder.result.exists():
+            yield Piece(publish, (), "putting the result together")
+
+    def count_done(self) -> None:
+        """Count the bins of the chunks that are there."""
+        published = self.folder.result.exists()
+        there = (r for n, r in enumerate(self.work.pieces) if published or self.folder.chunk(n).exists())
+        self.done = sum(region.n_bins(self.bin_size_bp) for region in there)
+        self.marks.clear()
+        self.marks.append((time.monotonic(), self.done))
+
+    def rate(self) -> float | None:
+        """Bins per second over the last half minute."""
+        self.marks.append((time.monotonic(), self.done))
+        while len(self.marks) > 2 and self.marks[-1][0] - self.marks[1][0] > _RATE_SECONDS:
+            self.marks.popleft()
+        seconds, bins = self.marks[-1][0] - self.marks[0][0], self.marks[-1][1] - self.marks[0][1]
+        return bins / seconds if seconds > 0 and bins else None
+
+
+class Runner:
+    """A thread of a server that sees its share of imputations through.
+
+    Parameters
+    ----------
+    models
+        Finds a loaded model by its name.
+    at_once
+        Imputations that are worked on at once; others wait.
+    """
+
+    def __init__(self, imputations: Imputations, models: Callable[[str], Model], engine: Engine, at_once: int) -> None:
+        self.id = new_id()
+        self._imputations, self._models, self._engine, self._at_once = imputations, models, engine, at_once
+        self._jobs: dict[str, Job] = {}
+        self._wake, self._stopping = Event(), Event()
+        self._threads = [Thread(target=self._run, daemon=True), Thread(target=self._keep, daemon=True)]
+        self._expired = 0.0
+
+    def start(self) -> None:
+        """Begin to look for imputations."""
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Look at once: there is a new imputation, or one was cancelled."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let go of everything; what has not ended goes on at the next start, or at another server."""
+        self._stopping.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        self._engine.close()
+        self._imputations.release(self.id)
+
+    def _keep(self) -> None:
+        """Say now and then that this server is there, however busy it is."""
+        while not self._stopping.wait(_RENEW_SECONDS):
+            try:
+                self._imputations.renew(self.id)
+            except Exception:
+                log.exception("the database could not be told that this server is there")
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._turn()
+            except EngineLost as error:
+                log.warning("%s", error)
+            except Exception:
+                log.exception("an imputation's turn failed")
+                self._wake.wait(1)
+            self._wake.wait(_REST_SECONDS)
+            self._wake.clear()
+
+    def _turn(self) -> None:
+        held = self._imputations.held(self.id)
+        for gone in self._jobs.keys() - held:
+            self._drop(self._jobs.pop(gone))
+        if len(self._jobs) < self._at_once:
+            for row in self._imputations.claim(self.id, self._at_once - len(self._jobs)):
+                self._take(row)
+        for job in list(self._jobs.values()):
+            self._collect(job)
+        self._hand_out()
+        if time.monotonic() - self._expired > _EXPIRE_SECONDS:
+            self._expired = time.monotonic()
+            self._imputations.expire()
+
+    def _take(self, row: ImputationJob) -> None:
+        folder = Folder(self._imputations.folder(row))
+        try:
+            work = folder.work()
+            model = self._models(work.model)
+        except EpifillError as error:
+            self._imputations.fail(row.id, self.id, f"It cannot go on: {error}")
+            return
+        job = Job(row.id, folder, work, tuple(model.manifest.outputs), model.manifest.bin_size_bp)
+        job.count_done()
+        self._jobs[row.id] = job
+
+    def _collect(self, job: Job) -> None:
+        """Look at what was handed out; note progress; go on to the next stage, or end."""
+        for task, piece in list(job.running.items()):
+            outcome = self._engine.outcome(task)
+            if outcome.state is State.WAITING:
+                continue
+            del job.running[task]
+            if outcome.state is State.DONE:
+                job.done += piece.bins
+            elif outcome.state is State.LOST:
+                job.todo.appendleft(piece)
+            elif isinstance(outcome.error, EpifillError) and not isinstance(outcome.error, Cancelled):
+                self._fail(job, str(outcome.error))
+                return
+            elif not isinstance(outcome.error, Cancelled):
+                job.tries[piece] += 1
+                log.warning("%s failed, try %d", piece.what, job.tries[piece], exc_info=outcome.error)
+                if job.tries[piece] >= MOST_TRIES:
+                    self._fail(job, _reason(piece, outcome.state))
+                    return
+                job.todo.appendleft(piece)
+        if time.monotonic() - job.noted > _NOTE_SECONDS:
+            job.noted = time.monotonic()
+            self._imputations.progress(job.id, self.id, job.done, job.rate())
+        if not job.todo and not job.running:
+            missing = job.missing()
+            job.todo.extend(missing)
+            if not missing:
+                self._finish(job)
+
+    def _hand_out(self) -> None:
+        """Give the engine as much as it can do at once, in turns; then whoever dies, dies of its own piece."""
+        waiting = [job for job in self._jobs.values() if job.todo]
+        if not waiting:
+            return
+        room = self._engine.width() - sum(len(job.running) for job in self._jobs.values())
+        while room > 0 and waiting:
+            for job in list(waiting):
+                if room > 0:
+                    piece = job.todo.popleft()
+                    try:
+                        task = self._engine.submit(piece.do, str(job.folder.path), *piece.given)
+                    except EngineLost:
+                        job.todo.appendleft(piece)
+                        raise
+                    job.running[task] = piece
+                    self._engine.when_done(task, self._wake.set)
+                    room -= 1
+                if not job.todo:
+                    waiting.remove(job)
+
+    def _finish(self, job: Job) -> None:
+        manifest = orjson.loads((job.folder.result / MANIFEST).read_bytes())
+        scores = manifest["hidden_scores"] or None
+        self._imputations.finish(job.id, self.id, scores, manifest["warnings"])
+        del self._jobs[job.id]
+
+    def _fail(self, job: Job, reason: str) -> None:
+        self._imputations.fail(job.id, self.id, reason)
+        self._drop(self._jobs.pop(job.id))
+
+    def _drop(self, job: Job) -> None:
+        for task in job.running:
+            self._engine.drop(task)
+
+
+def _reason(piece: Piece, state: State) -> str:
+    if state is State.KILLED:
+        return (
+            f"Its worker died {MOST_TRIES} times while {piece.what}; ask whoever runs the service whether workers run"
+            " out of memory, or impute fewer regions."
+        )
+    return f"It failed {MOST_TRIES} times while {piece.what}; whoever runs the service finds the error in its log."

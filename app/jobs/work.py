@@ -1,0 +1,238 @@
+"""What an imputation is made of: its folder, its chunks, and all that decides its result.
+
+An imputation's folder holds `work.json`, written once and never changed; `strength.npz`; `chunks/`, one file per piece
+that is done; `result.partial/` while the result is put together; and `result/` when it is there. Whoever finds
+`work.json` gone stops: the imputation was cancelled.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from app.core.assemblies import Assembly
+from app.core.bigwig.read import TrackFile, Tracks
+from app.core.binned import BinnedTracks
+from app.core.errors import EpifillError, NoOverlap
+from app.core.marks import Plan
+from app.core.model import GRAPH_FILE, Model
+from app.core.regions import PIECE_BINS, Region, join_regions, parse_region
+from app.core.strength import Strength
+
+CHUNK_BINS = 64 * PIECE_BINS
+"""Bins of a chunk at most: some seconds of work, 7 MB per target in three outputs."""
+
+PROBE_BINS, MOST_PROBES = 4 * PIECE_BINS, 12
+"""Bins of a stretch on which observed marks are hidden and scored, and the number of stretches at most."""
+
+WORK, STRENGTH, JUDGED, CHUNKS, RESULT = "work.json", "strength.npz", "judged", "chunks", "result"
+
+
+class Cancelled(EpifillError):
+    """The imputation was cancelled or deleted while a piece of it was worked on."""
+
+
+class Input(BaseModel):
+    """A track that is imputed from.
+
+    Attributes
+    ----------
+    path
+        A bigWig, or a folder of the binned form.
+    file, sha256
+        Name and hash of the file as it came.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    file: str
+    sha256: str
+
+
+class Work(BaseModel):
+    """All that decides an imputation's result, and where its parts are.
+
+    Attributes
+    ----------
+    sample
+        Its name, for people.
+    models, model, graph_sha256
+        Folder of models, name, and hash of the model's graph.
+    inputs
+        By mark.
+    observed, masked, targets
+        As in `Plan`.
+    regions
+        What was asked for; None = all that the tracks cover.
+    chunks, probes
+        Chromosome, start and end of every piece to impute, in genome order, and of those on which observed marks are
+        hidden and scored.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sample: str
+    models: str
+    model: str
+    graph_sha256: str
+    inputs: dict[str, Input]
+    observed: tuple[str, ...]
+    masked: tuple[str, ...]
+    targets: tuple[str, ...]
+    regions: list[str] | None
+    chunks: list[tuple[str, int, int]]
+    probes: list[tuple[str, int, int]]
+
+    @property
+    def plan(self) -> Plan:
+        """Which marks are imputed from which."""
+        return Plan(self.observed, self.masked, self.targets)
+
+    @property
+    def pieces(self) -> list[Region]:
+        """The chunks as regions."""
+        return [Region(*chunk) for chunk in self.chunks]
+
+    def bins(self, bin_size_bp: int) -> int:
+        """Bins to impute."""
+        return sum(piece.n_bins(bin_size_bp) for piece in self.pieces)
+
+    def open(self, assembly: Assembly, bin_size_bp: int) -> "Tracks | BinnedTracks":
+        """The tracks; those of the binned form, or bigWigs."""
+        paths = {mark: Path(given.path) for mark, given in self.inputs.items()}
+        if all(path.is_dir() for path in paths.values()):
+            return BinnedTracks(paths)
+        files = {mark: TrackFile(path, self.inputs[mark].file) for mark, path in paths.items()}
+        return Tracks(files, assembly, bin_size_bp)
+
+
+def make_work(
+    sample: str, model: Model, models: Path, inputs: dict[str, Input], plan: Plan, regions: Sequence[str] | None,
+    with_probes: bool,
+) -> Work:  # fmt: skip
+    """Cut an imputation into chunks.
+
+    Raises
+    ------
+    BadRegion, AssemblyMismatch
+    NoOverlap
+        The tracks have no value where it was asked for.
+    """
+    work = Work(
+        sample=sample,
+        models=str(models.absolute()),
+        model=model.name,
+        graph_sha256=model.manifest.sha256[GRAPH_FILE],
+        inputs=inputs,
+        observed=plan.observed,
+        masked=plan.masked,
+        targets=plan.targets,
+        regions=None if regions is None else list(regions),
+        chunks=[],
+        probes=[],
+    )
+    size, assembly = model.manifest.bin_size_bp, model.assembly
+    tracks = work.open(assembly, size)
+    wanted = _asked(regions, assembly, size) if regions is not None else _covered(tracks, size)
+    long_enough = [r for r in wanted if -(-assembly.length(r.chrom) // size) >= model.manifest.min_bins]
+    chunks = [piece for region in long_enough for piece in region.pieces(CHUNK_BINS * size)]
+    if not chunks:
+        raise NoOverlap(f"The tracks have no value on any chromosome of {assembly.name} that {model.name} can impute.")
+    probes = _spread(chunks, size) if with_probes and len(plan.observed) > 1 else []
+    return work.model_copy(update={"chunks": _plain(chunks), "probes": _plain(probes)})
+
+
+def _asked(regions: Sequence[str], assembly: Assembly, size: int) -> list[Region]:
+    parsed = (parse_region(text, assembly) for text in regions)
+    return join_regions((region.snap(size, assembly.length(region.chrom)) for region in parsed), assembly)
+
+
+def _covered(tracks: Tracks | BinnedTracks, size: int) -> list[Region]:
+    most_bp = CHUNK_BINS * size
+    if isinstance(tracks, BinnedTracks):
+        return list(tracks.covered_regions(most_bp))
+    return list(tracks.covered_regions(PIECE_BINS * size, most_bp))
+
+
+def _spread(chunks: Sequence[Region], size: int) -> list[Region]:
+    """Evenly spread stretches of the chunks."""
+    stretches = [stretch for chunk in chunks for stretch in chunk.pieces(PROBE_BINS * size)]
+    return stretches[:: -(-len(stretches) // MOST_PROBES)]
+
+
+def _plain(regions: Iterable[Region]) -> list[tuple[str, int, int]]:
+    return [(region.chrom, region.start, region.end) for region in regions]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An imputation's folder."""
+
+    path: Path
+
+    @property
+    def result(self) -> Path:
+        """Where the finished result lies."""
+        return self.path / RESULT
+
+    def create(self, work: Work) -> None:
+        """Write what is to be done."""
+        (self.path / CHUNKS).mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / WORK, lambda file: file.write(work.model_dump_json().encode()))
+
+    def work(self) -> Work:
+        """What is to be done; raises Cancelled."""
+        try:
+            return Work.model_validate_json((self.path / WORK).read_bytes())
+        except FileNotFoundError:
+            raise Cancelled("The imputation is gone.") from None
+
+    def check(self) -> None:
+        """Raise Cancelled if the imputation is gone."""
+        if not (self.path / WORK).exists():
+            raise Cancelled("The imputation was cancelled.")
+
+    def chunk(self, number: int) -> Path:
+        """Where a chunk's values are."""
+        return self.path / CHUNKS / f"{number:06d}.npz"
+
+    def probe(self, number: int, mark: str) -> Path:
+        """Where a hidden mark's values on a stretch are."""
+        return self.path / CHUNKS / f"probe-{number:02d}-{mark}.npz"
+
+    def keep_strength(self, strength: Strength) -> None:
+        """Write how strong the tracks are."""
+        shares = [np.nan if share is None else share for share in strength.judged.values()]
+
+        def write(file: BinaryIO) -> None:
+            np.savez(file, quantiles=strength.quantiles, marks=list(strength.judged), shares=shares)
+
+        write_atomically(self.path / STRENGTH, write)
+
+    def strength(self) -> Strength | None:
+        """How strong the tracks are; None if the model does not look at it."""
+        try:
+            with np.load(self.path / STRENGTH) as kept:
+                shares = (None if np.isnan(share) else float(share) for share in kept["shares"])
+                return Strength(kept["quantiles"], dict(zip(map(str, kept["marks"]), shares, strict=True)))
+        except FileNotFoundError:
+            return None
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file whole or not at all, and so that it lasts through a loss of power."""
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,491 @@
+"""`epifill jobs` against the real service, and against a scripted one where connections must break at a given point."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import jobs_client
+from app.cli import main
+from tests.server import free_port
+
+KEY = "epf_0123456789_secret"
+BYTES = bytes(range(256)) * 4096
+SHA256 = hashlib.sha256(BYTES).hexdigest()
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`epifill jobs ...` in this process: its exit status, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("EPIFILL_SERVER", raising=False)
+    monkeypatch.delenv("EPIFILL_API_KEY", raising=False)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["epifill", "jobs", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def refused(result: tuple[int, str, str]) -> str:
+    """One line on standard error, exit status 2."""
+    status, _, errors = result
+    assert status == 2, result
+    assert len(errors.strip().splitlines()) == 1, errors
+    return errors.strip()
+
+
+def last_line(result: tuple[int, str, str]) -> str:
+    """What is said after the progress bar; exit status 2."""
+    assert result[0] == 2, result
+    return result[2].strip().splitlines()[-1]
+
+
+def job(status: str, **changes: Any) -> dict[str, Any]:
+    """A job as the API shows it."""
+    own = "/v1/imputations/j1"
+    links: dict[str, Any] = {"self": own, "events": f"{own}/events"}
+    if status == "finished":
+        tracks = {"imputed": f"{own}/tracks/H3K4me3.bigWig", "lower": None}
+        links |= {"manifest": f"{own}/manifest.json", "hub": f"{own}/hub.txt", "tracks": {"H3K4me3": tracks}}
+    total = {"queued": 0, "running": 1000, "finished": 1000}.get(status, 500)
+    figures = {"pearson": 0.5, "pearson_arcsinh": 0.61, "spearman": None, "mse_arcsinh": 0.25, "bins": 1200}
+    mean = figures | {"pearson": 0.4}
+    return {
+        "id": "j1", "sample": "s1", "status": status, "reason": None,
+        "model": {"name": "toy", "version": "1.0.0"},
+        "observed": ["H3K4me1"], "masked": [], "targets": ["H3K4me3"], "regions": None,
+        "progress": {"bins_done": total // 2, "bins_total": total, "bins_per_second": 1234.5, "seconds_left": 3725.2},
+        "scores": {"H3K4me1": {"model": figures, "panel_mean": mean}} if status == "finished" else None,
+        "warnings": ["H3K4me1 looks like [bold]fold changes."] if status == "finished" else [],
+        "created": "2026-01-02T03:04:05Z", "started": None, "ended": None, "expires": None,
+        "links": links, **changes,
+    }  # fmt: skip
+
+
+@dataclass
+class Asked:
+    """A request that came in."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Answer = Callable[["Handler"], None]
+
+
+@dataclass
+class Scripted:
+    """A service that answers each path with the next of its answers, and with the last one from then on."""
+
+    url: str
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+
+    def on(self, call: str, *answers: Answer) -> None:
+        self.answers[call] = list(answers)
+
+    def requests(self, call: str) -> list[Asked]:
+        return [request for request in self.asked if f"{request.method} {request.path}" == call]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection to the scripted service."""
+
+    protocol_version = "HTTP/1.1"
+    scripted: Scripted
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        path = self.path.partition("?")[0]
+        self.scripted.asked.append(Asked(self.command, path, dict(self.headers), self.rfile.read(length)))
+        answers = self.scripted.answers.get(f"{self.command} {path}", [gives({"detail": f"No {path}."}, 404)])
+        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def gives(content: Any, status: int = 200) -> Answer:
+    """A whole answer: bytes, or something as JSON."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def drops(handler: Handler) -> None:
+    """No answer: the connection ends once the request has been read."""
+    handler.close_connection = True
+
+
+def streams(*states: dict[str, Any], wait: threading.Event | None = None) -> Answer:
+    """Events, and then the end of the connection, at once or when the test says so."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        for state in states:
+            handler.wfile.write(f": still here\n\nid: 1\ndata: {json.dumps(state)}\n\n".encode())
+        handler.wfile.flush()
+        if wait:
+            wait.wait(30)
+
+    return answer
+
+
+def breaks_after(count: int, content: bytes = BYTES) -> Answer:
+    """A file that promises all its bytes and breaks off; a range of it comes whole."""
+
+    def answer(handler: Handler) -> None:
+        asked = handler.headers.get("Range", "")
+        first = int(asked.removeprefix("bytes=").removesuffix("-") or 0)
+        if first >= len(content):
+            gives({"detail": "Past the end."}, 416)(handler)
+            return
+        handler.send_response(206 if first else 200)
+        handler.send_header("Content-Length", str(len(content) - first))
+        if first:
+            handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        handler.end_headers()
+        handler.wfile.write(content[first:] if first else content[:count])
+        handler.close_connection = True
+
+    return answer
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    handler = type("OwnHandler", (Handler,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        handler.scripted = Scripted(f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        handler.scripted.on("GET /v1/samples/s1", gives({"id": "s1"}))
+        handler.scripted.on("POST /v1/samples/s1/imputations", gives(job("queued"), 202))
+        yield handler.scripted
+        server.shutdown()
+
+
+@pytest.fixture
+def finished(scripted: Scripted) -> Scripted:
+    """A service with one finished job."""
+    scripted.on("GET /v1/imputations/j1", gives(job("finished")))
+    manifest = {"outputs": {"H3K4me3.imputed.bigWig": {"sha256": SHA256, "bytes": len(BYTES)}}}
+    scripted.on("GET /v1/imputations/j1/manifest.json", gives(manifest))
+    scripted.on("GET /v1/imputations/j1/hub.txt", gives(b"hub x\nbigDataUrl tracks/H3K4me3.bigWig\n"))
+    scripted.on(TRACK, breaks_after(len(BYTES)))
+    return scripted
+
+
+TRACK = "GET /v1/imputations/j1/tracks/H3K4me3.bigWig"
+EVENTS = "GET /v1/imputations/j1/events"
+START = "POST /v1/samples/s1/imputations"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_client, "PATIENCE_S", 0.2)
+
+
+# The request
+
+
+def test_a_job_is_asked_for_as_the_options_say(run: Run, scripted: Scripted) -> None:
+    options = ["--model", "toy", "--mask", "A", "--target", "A", "--target", "B", "--region", "chrM", "--no-score"]
+    assert run("submit", "--sample", "s1", *options, "--server", f"{scripted.url}/") == (0, "j1\n", "")
+    (request,) = scripted.requests(START)
+    wanted = {"model": "toy", "mask": ["A"], "targets": ["A", "B"], "regions": ["chrM"], "score": False}
+    assert json.loads(request.body) == wanted
+    assert run("submit", "--sample", "s1", "--server", scripted.url)[0] == 0
+    assert json.loads(scripted.requests(START)[1].body) == {"score": True}
+
+
+def test_a_lost_answer_does_not_make_a_second_job(run: Run, scripted: Scripted) -> None:
+    """The request is sent again under the same key; another command uses another."""
+    scripted.on(START, drops, gives({"detail": "Starting."}, 503), drops, gives(job("queued"), 202))
+    assert run("submit", "--sample", "s1", "--server", scripted.url)[:2] == (0, "j1\n")
+    keys = [request.headers["Idempotency-Key"] for request in scripted.requests(START)]
+    assert len(keys) == 4
+    assert len(set(keys)) == 1
+    assert run("submit", "--sample", "s1", "--server", scripted.url)[0] == 0
+    assert scripted.requests(START)[4].headers["Idempotency-Key"] != keys[0]
+
+
+def test_an_upload_that_breaks_off_is_sent_again(run: Run, scripted: Scripted, tmp_path: Path) -> None:
+    (tmp_path / "a.bigWig").write_bytes(BYTES)
+    scripted.on("POST /v1/samples", gives({"id": "s1"}, 201))
+    scripted.on("PUT /v1/samples/s1/tracks/H3K4me1", drops, gives({}, 201))
+    status, out, errors = run("submit", "--track", f"H3K4me1={tmp_path}/a.bigWig", "--server", scripted.url)
+    assert (status, out) == (0, "j1\n"), errors
+    first, second = scripted.requests("PUT /v1/samples/s1/tracks/H3K4me1")
+    assert first.body == second.body == BYTES
+    assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a.bigWig"}
+    assert "Uploaded H3K4me1" in errors
+
+
+def test_a_refused_upload_leaves_no_sample_and_a_refused_job_keeps_it(
+    run: Run, scripted: Scripted, tmp_path: Path
+) -> None:
+    (tmp_path / "a.bigWig").write_bytes(BYTES)
+    options = ["--track", f"H3K4me1={tmp_path}/a.bigWig", "--server", scripted.url]
+    scripted.on("POST /v1/samples", gives({"id": "s1"}, 201))
+    scripted.on("DELETE /v1/samples/s1", gives(b"", 204))
+    scripted.on("PUT /v1/samples/s1/tracks/H3K4me1", gives({"detail": "The file is bad."}, 422), gives({}, 201))
+    assert last_line(run("submit", *options)) == "The file is bad."
+    assert len(scripted.requests("DELETE /v1/samples/s1")) == 1
+    scripted.on(START, gives({"detail": "'X' is not a mark."}, 422))
+    result = run("submit", *options, "--target", "X")
+    assert last_line(result) == "'X' is not a mark."
+    assert "go on with --sample s1" in result[2]
+    assert len(scripted.requests("DELETE /v1/samples/s1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "Give either tracks"),
+        (["--track", "A=README.md", "--sample", "s1"], "Give either tracks"),
+        (["--track", "README.md"], "write MARK=FILE"),
+        (["--track", "A=nowhere.bigWig"], "'nowhere.bigWig' does not exist"),
+        (["--track", "A=README.md", "--track", "A=README.md"], "The mark A was given twice"),
+        (["--sample", "s1", "--name", "x"], "leave --name out"),
+        (["--sample", ".."], "There is nothing called '..'"),
+        (["--sample", "s1", "--server", "localhost:8000"], "'localhost:8000' is not the address of a server"),
+        (["--sample", "s1", "--server", "http://"], "'http://' is not the address of a server"),
+        (["--sample", "s1", "--key", "epf_ä"], "The API key has characters"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said(run: Run, options: list[str], says: str) -> None:
+    assert says in refused(run("submit", *options))
+
+
+# The server
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["watch", "j1"], ["cancel", "j1"], ["fetch", "j1", "--out", "x"], ["submit", "--sample", "s"]]
+)
+def test_a_server_that_is_away_is_named_at_once(run: Run, command: list[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert refused(run(*command, "--server", url)).startswith(f"The server at {url} cannot be reached")
+
+
+def test_another_server_is_noticed(run: Run, scripted: Scripted) -> None:
+    for answer in (gives(b"<html>"), gives({"hello": 1})):
+        scripted.on("GET /v1/imputations", answer)
+        assert "is not this version of Epifill" in refused(run("list", "--server", scripted.url))
+    scripted.on("GET /v1/imputations", gives(b"<html>", 403))
+    assert refused(run("list", "--server", scripted.url)) == f"The server at {scripted.url} answered 403 Forbidden."
+
+
+def test_the_key_goes_into_the_header_and_nowhere_else(
+    run: Run, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EPIFILL_API_KEY", KEY)
+    monkeypatch.setenv("EPIFILL_SERVER", scripted.url)
+    scripted.on("GET /v1/imputations", gives({"detail": "The key opens nothing."}, 401), drops)
+    said = [run("list"), run("list"), run("list", "--help"), run("list", "--key", f"{KEY}\x00"), run("watch", "j1")]
+    assert refused(said[0]) == "The key opens nothing."
+    assert KEY not in repr(said)
+    assert scripted.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_lists_are_read_page_by_page(run: Run, scripted: Scripted) -> None:
+    pages = [{"imputations": [job("running", id=f"job-{n}")], "next": f"job-{n}" if n < 2 else None} for n in range(3)]
+    scripted.on("GET /v1/imputations", *map(gives, pages))
+    status, out, _ = run("list", "--server", scripted.url)
+    assert status == 0
+    assert len(scripted.asked) == 3
+    for text in ("job-0", "job-1", "job-2", "running", "toy 1.0.0", "H3K4me3", "50%", "2026-01-0"):
+        assert text in out
+
+
+# Watching
+
+
+def test_watching_outlasts_a_restart_of_the_server(run: Run, scripted: Scripted) -> None:
+    scripted.on("GET /v1/imputations/j1", gives(job("queued")))
+    broken = streams(job("queued"), job("running"))
+    scripted.on(EVENTS, broken, drops, gives({"detail": "Starting."}, 503), streams(job("running"), job("finished")))
+    status, out, errors = run("watch", "j1", "--server", scripted.url)
+    assert status == 0, errors
+    assert len(scripted.requests(EVENTS)) == 4
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
+    assert rows == [
+        ["H3K4me1", "toy 1.0.0", "0.500", "0.610", "-", "0.250", "1,200"],
+        ["", "panel mean", "0.400", "0.610", "-", "0.250", "1,200"],
+    ]
+    assert "Finished" in errors
+    assert "Warning: H3K4me1 looks like [bold]fold changes." in errors
+
+
+def test_the_bar_has_bins_rate_and_time_left(run: Run, scripted: Scripted, impatient: None) -> None:
+    """As it stood when the server went away for good."""
+    scripted.on("GET /v1/imputations/j1", gives(job("queued")))
+    scripted.on(EVENTS, streams(job("running")), drops)
+    result = run("watch", "j1", "--server", scripted.url)
+    for text in ("Running", "500/1,000 bins", "1,234 bins/s", "1:02:05 left"):
+        assert text in result[2]
+    assert f"The server at {scripted.url} cannot be reached" in last_line(result)
+    assert "the job j1 may well go on" in last_line(result)
+
+
+@pytest.mark.parametrize(
+    ("last", "says"),
+    [
+        (job("failed", reason="The disk is full."), "The job j1 failed: The disk is full."),
+        (job("cancelled"), "The job j1 was cancelled."),
+    ],
+)
+def test_a_job_without_a_result_says_why(run: Run, scripted: Scripted, last: dict[str, Any], says: str) -> None:
+    scripted.on("GET /v1/imputations/j1", gives(job("running")))
+    scripted.on(EVENTS, streams(job("running"), last))
+    assert last_line(run("watch", "j1", "--server", scripted.url)) == says
+    scripted.on("GET /v1/imputations/j1", gives(last))
+    assert last_line(run("watch", "j1", "--server", scripted.url)) == says
+    assert refused(run("fetch", "j1", "--out", "x", "--server", scripted.url)) == says
+    assert "nothing to cancel" in refused(run("cancel", "j1", "--server", scripted.url))
+    assert not scripted.requests("DELETE /v1/imputations/j1")
+
+
+def test_a_job_is_left_running_by_an_interrupt(scripted: Scripted) -> None:
+    """In a process of its own, as a signal needs."""
+    end = threading.Event()
+    scripted.on("GET /v1/imputations/j1", gives(job("running")))
+    scripted.on(EVENTS, streams(job("running"), wait=end))
+    command = [sys.executable, "-m", "app", "jobs", "submit", "--sample", "s1", "--watch"]
+    environment = {**os.environ, "EPIFILL_SERVER": scripted.url, "EPIFILL_API_KEY": KEY, "PYTHONUNBUFFERED": "1"}
+    environment |= {"FORCE_COLOR": "1", "COLUMNS": "200", "TERM": "xterm"}  # the bar is drawn as it goes
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    seen = ""
+    while "500/1,000 bins" not in seen:
+        piece = process.stderr.read(1)
+        assert piece, seen
+        seen += piece
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    end.set()
+    assert process.returncode == 130, errors
+    assert out == "j1\n"
+    assert f"see it again with `epifill jobs watch j1 --server {scripted.url}`" in errors
+    assert KEY not in seen + errors
+    assert not [request for request in scripted.asked if request.method == "DELETE"]
+
+
+# Fetching
+
+
+def test_a_broken_download_goes_on_where_it_broke(run: Run, finished: Scripted, tmp_path: Path) -> None:
+    finished.on(TRACK, breaks_after(300_000), drops, breaks_after(0))
+    status, _, errors = run("fetch", "j1", "--out", tmp_path / "out", "--server", finished.url)
+    assert status == 0, errors
+    assert [request.headers.get("Range") for request in finished.requests(TRACK)][1:] == ["bytes=300000-"] * 2
+    assert (tmp_path / "out/H3K4me3.imputed.bigWig").read_bytes() == BYTES
+    names = ["H3K4me3.imputed.bigWig", "hub.txt", "manifest.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert (tmp_path / "out/hub.txt").read_text() == "hub x\nbigDataUrl H3K4me3.imputed.bigWig\n"
+    assert run("fetch", "j1", "--out", tmp_path / "out", "--server", finished.url)[0] == 0
+    assert len(finished.requests(TRACK)) == 3, "what is there is not fetched again"
+
+
+def test_a_download_that_was_given_up_leaves_its_part(
+    run: Run, finished: Scripted, tmp_path: Path, impatient: None
+) -> None:
+    finished.on(TRACK, breaks_after(300_000), drops)
+    assert "cannot be reached" in last_line(run("fetch", "j1", "--out", tmp_path, "--server", finished.url))
+    assert [path.name for path in tmp_path.iterdir()] == ["H3K4me3.imputed.bigWig.partial"]
+    finished.on(TRACK, breaks_after(0))
+    assert run("fetch", "j1", "--out", tmp_path, "--server", finished.url)[0] == 0
+    assert finished.requests(TRACK)[-1].headers["Range"] == "bytes=300000-"
+    assert (tmp_path / "H3K4me3.imputed.bigWig").read_bytes() == BYTES
+
+
+@pytest.mark.parametrize(
+    ("partial", "ranges"),
+    [
+        (BYTES, ["bytes=1048576-"]),  # complete, only not renamed
+        (b"x" * 1000, ["bytes=1000-", None]),  # of another file
+        (b"x" * len(BYTES) * 2, ["bytes=2097152-", None]),
+        (b"", [None]),
+    ],
+)
+def test_a_part_is_trusted_only_as_far_as_its_hash(
+    run: Run, finished: Scripted, tmp_path: Path, partial: bytes, ranges: list[str | None]
+) -> None:
+    (tmp_path / "H3K4me3.imputed.bigWig.partial").write_bytes(partial)
+    (tmp_path / "H3K4me3.imputed.bigWig").write_bytes(b"of an older job")
+    assert run("fetch", "j1", "--out", tmp_path, "--server", finished.url)[0] == 0
+    assert [request.headers.get("Range") for request in finished.requests(TRACK)] == ranges
+    assert (tmp_path / "H3K4me3.imputed.bigWig").read_bytes() == BYTES
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_damaged_results_are_not_kept(run: Run, finished: Scripted, tmp_path: Path) -> None:
+    finished.on(TRACK, gives(BYTES[:-1] + b"!"))
+    assert "its SHA-256 is not the manifest's" in last_line(
+        run("fetch", "j1", "--out", tmp_path, "--server", finished.url)
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("mark", "link", "says"),
+    [
+        ("H3K4me3", "https://elsewhere.example/x", "leads elsewhere"),
+        ("H3K4me3", "//elsewhere.example/x", "leads elsewhere"),
+        ("../H3K4me3", "/x", "cannot be used"),
+        ("H3K9me3", "/x", "has no hash of H3K9me3.imputed.bigWig"),
+    ],
+)
+def test_a_server_cannot_write_elsewhere_nor_send_the_key_there(
+    run: Run, finished: Scripted, tmp_path: Path, mark: str, link: str, says: str
+) -> None:
+    links = {"manifest": "/v1/imputations/j1/manifest.json", "tracks": {mark: {"imputed": link}}}
+    finished.on("GET /v1/imputations/j1", gives(job("finished", links=links)))
+    assert says in refused(run("fetch", "j1", "--out", tmp_path / "out", "--server", finished.url))
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_that_have_expired_are_said(run: Run, finished: Scripted, tmp_path: Path) -> None:
+    finished.on("GET /v1/imputations/j1", gives(job("finished", links={})))
+    assert "no longer on the server" in refused(run("fetch", "j1", "--out", tmp_path, "--server", finished.url))
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize(("status", "ends"), [(202, 0), (204, 2)])
+def test_a_job_that_ends_before_it_is_cancelled_is_told(run: Run, scripted: Scripted, status: int, ends: int) -> None:
+    scripted.on("GET /v1/imputations/j1", gives(job("running")))
+    scripted.on("DELETE /v1/imputations/j1", gives(job("cancelled") if status == 202 else b"", status))
+    result = run("cancel", "j1", "--server", scripted.url)
+    assert result[0] == ends
+    assert ("Cancelled j1" in result[1]) == (ends == 0)
+    assert ("ended before" in result[2]) == (ends == 2)

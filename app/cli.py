@@ -1,5 +1,6 @@
 """`epifill`: serve, impute without a server, list models, show a demonstration."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from app import __version__
 from app.core.errors import EpifillError
+from app.jobs import QUIET
 from app.jobs_cli import jobs
 from app.settings import Settings
 
@@ -172,6 +174,30 @@ def demo(
     from app.demo import run_demo
 
     run_demo(sample, name, hide, region, out, _settings(), console)
+
+
+@cli.command()
+def worker(
+    scheduler: Annotated[str, typer.Argument(help="Address of a Dask scheduler, such as tcp://scheduler:8786.")],
+    workers: Annotated[int, typer.Option(help="Worker processes (default: one per core).", min=0)] = 0,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(help="What each worker has, such as GPU=1 (repeatable); see EPIFILL_ENGINE_RESOURCES."),
+    ] = None,
+) -> None:
+    """Work on long imputations for a server whose EPIFILL_ENGINE is this scheduler, until it ends."""
+    import asyncio
+
+    os.environ.update(QUIET)  # before Dask is imported
+    from app.jobs.process import read_resources
+    from app.jobs.process import workers as run_workers
+
+    try:
+        resources = read_resources(resource or [])
+    except ValueError:
+        raise BadOption(f"'{', '.join(resource or [])}' is no list of resources; write GPU=1.") from None
+    console.print(f"Working for {scheduler}", highlight=False)
+    asyncio.run(run_workers(scheduler, workers or len(os.sched_getaffinity(0)), resources))
 
 
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)

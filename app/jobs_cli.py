@@ -49,7 +49,9 @@ def submit(
     sample: Annotated[
         str | None, typer.Option(help="Id of a sample that is on the server, in place of tracks.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the new sample (default: the first file's).")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new sample (default: of its first file, up to the mark).")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model (default: the server's).")] = None,
     mask: Annotated[list[str] | None, typer.Option(help="Hide this mark's track and score against it.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="Impute this mark (default: all that are missing).")] = None,
@@ -87,12 +89,12 @@ def submit(
 
 @jobs.command("list")
 def list_jobs(server: ServerUrl = DEFAULT_SERVER, key: ApiKey = None) -> None:
-    """List your jobs on the server."""
+    """List your jobs on the server, the newest last."""
     table = Table("id", "status", "model", "targets", "progress", "created")
     table.columns[0].no_wrap = True
     table.columns[4].justify = "right"
     with _server(server, key) as service:
-        for job in service.jobs():
+        for job in sorted(service.jobs(), key=lambda job: job.created):
             done, total = job.progress.bins_done, job.progress.bins_total
             share = f"{done / total:.0%}" if total else "-"
             created = f"{job.created.astimezone():%Y-%m-%d %H:%M}"
@@ -156,7 +158,8 @@ def _tracks(options: Sequence[str]) -> dict[str, Path]:
 
 def _submit_tracks(service: "Server", name: str | None, tracks: dict[str, Path], wanted: dict[str, Any]) -> "Job":
     """Make a sample of the tracks and start its imputation; what failed on the way leaves no half of a sample."""
-    sample = service.create_sample(name or next(iter(tracks.values())).name[:200])
+    mark, path = next(iter(tracks.items()))
+    sample = service.create_sample(name or path.name.partition(mark)[0].rstrip(" ._-")[:200] or path.name[:200])
     try:
         _upload(service, sample, tracks)
     except BaseException:

@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     engine, engine_workers, engine_resources
         Where long imputations are worked on: address of a Dask scheduler, such as tcp://scheduler:8786; by default
         workers of this machine, one per core unless told otherwise. Resources, such as GPU=1, that a worker must have.
+    chunk_bins
+        Bins that a worker imputes in one piece: what is lost when it dies. In steps of 4096.
     jobs_at_once, max_jobs_per_owner
         Long imputations that are worked on at once, and that an owner may have waiting and running.
     keep_results_days, keep_samples_days
@@ -65,6 +67,7 @@ class Settings(BaseSettings):
     engine: str = ""
     engine_workers: int = Field(default=0, ge=0)
     engine_resources: str = Field(default="", pattern=r"^(\w+=\d+(\.\d+)?(,\w+=\d+(\.\d+)?)*)?$")
+    chunk_bins: int = Field(default=64 * 4096, ge=4096, multiple_of=4096)
     jobs_at_once: int = Field(default=4, ge=1)
     max_jobs_per_owner: int = Field(default=100, ge=1)
     keep_results_days: float = Field(default=30, gt=0)

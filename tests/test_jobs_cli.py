@@ -8,20 +8,29 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import numpy as np
 import pytest
 
 from app import jobs_client
 from app.cli import main
-from tests.server import free_port
+from app.core.assemblies import HG19
+from app.core.bigwig.read import TrackFile, Tracks
+from tests.conftest import CHR21
+from tests.server import Server, free_port, serve
 
 KEY = "epf_0123456789_secret"
 BYTES = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(BYTES).hexdigest()
+
+DRAWN = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+"""For a process that draws its bars as it goes, as on a terminal."""
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -54,6 +63,30 @@ def last_line(result: tuple[int, str, str]) -> str:
     """What is said after the progress bar; exit status 2."""
     assert result[0] == 2, result
     return result[2].strip().splitlines()[-1]
+
+
+@contextmanager
+def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python module that runs until the block ends."""
+    command = [sys.executable, "-m", *arguments]
+    with subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def read_until(text: str, running: subprocess.Popen[str]) -> str:
+    """What a process has said on standard error when it has said the text."""
+    assert running.stderr
+    seen = ""
+    while text not in seen:
+        piece = running.stderr.read(1)
+        assert piece, seen
+        seen += piece
+    return seen
 
 
 def job(status: str, **changes: Any) -> dict[str, Any]:
@@ -160,8 +193,8 @@ def streams(*states: dict[str, Any], wait: threading.Event | None = None) -> Ans
     return answer
 
 
-def breaks_after(count: int, content: bytes = BYTES) -> Answer:
-    """A file that promises all its bytes and breaks off; a range of it comes whole."""
+def breaks_after(count: int, content: bytes = BYTES, wait: threading.Event | None = None) -> Answer:
+    """A file that promises all its bytes and breaks off, or stalls at first; a range of it comes whole."""
 
     def answer(handler: Handler) -> None:
         asked = handler.headers.get("Range", "")
@@ -175,6 +208,9 @@ def breaks_after(count: int, content: bytes = BYTES) -> Answer:
             handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         handler.end_headers()
         handler.wfile.write(content[first:] if first else content[:count])
+        handler.wfile.flush()
+        if wait:
+            wait.wait(30)
         handler.close_connection = True
 
     return answer
@@ -238,22 +274,22 @@ def test_a_lost_answer_does_not_make_a_second_job(run: Run, scripted: Scripted) 
 
 
 def test_an_upload_that_breaks_off_is_sent_again(run: Run, scripted: Scripted, tmp_path: Path) -> None:
-    (tmp_path / "a.bigWig").write_bytes(BYTES)
+    (tmp_path / "a-H3K4me1.bigWig").write_bytes(BYTES)
     scripted.on("POST /v1/samples", gives({"id": "s1"}, 201))
     scripted.on("PUT /v1/samples/s1/tracks/H3K4me1", drops, gives({}, 201))
-    status, out, errors = run("submit", "--track", f"H3K4me1={tmp_path}/a.bigWig", "--server", scripted.url)
+    status, out, errors = run("submit", "--track", f"H3K4me1={tmp_path}/a-H3K4me1.bigWig", "--server", scripted.url)
     assert (status, out) == (0, "j1\n"), errors
     first, second = scripted.requests("PUT /v1/samples/s1/tracks/H3K4me1")
     assert first.body == second.body == BYTES
-    assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a.bigWig"}
+    assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a"}
     assert "Uploaded H3K4me1" in errors
 
 
 def test_a_refused_upload_leaves_no_sample_and_a_refused_job_keeps_it(
     run: Run, scripted: Scripted, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.bigWig").write_bytes(BYTES)
-    options = ["--track", f"H3K4me1={tmp_path}/a.bigWig", "--server", scripted.url]
+    (tmp_path / "a-H3K4me1.bigWig").write_bytes(BYTES)
+    options = ["--track", f"H3K4me1={tmp_path}/a-H3K4me1.bigWig", "--server", scripted.url]
     scripted.on("POST /v1/samples", gives({"id": "s1"}, 201))
     scripted.on("DELETE /v1/samples/s1", gives(b"", 204))
     scripted.on("PUT /v1/samples/s1/tracks/H3K4me1", gives({"detail": "The file is bad."}, 422), gives({}, 201))
@@ -379,20 +415,13 @@ def test_a_job_is_left_running_by_an_interrupt(scripted: Scripted) -> None:
     end = threading.Event()
     scripted.on("GET /v1/imputations/j1", gives(job("running")))
     scripted.on(EVENTS, streams(job("running"), wait=end))
-    command = [sys.executable, "-m", "app", "jobs", "submit", "--sample", "s1", "--watch"]
-    environment = {**os.environ, "EPIFILL_SERVER": scripted.url, "EPIFILL_API_KEY": KEY, "PYTHONUNBUFFERED": "1"}
-    environment |= {"FORCE_COLOR": "1", "COLUMNS": "200", "TERM": "xterm"}  # the bar is drawn as it goes
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    seen = ""
-    while "500/1,000 bins" not in seen:
-        piece = process.stderr.read(1)
-        assert piece, seen
-        seen += piece
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=30)
+    environment = {"EPIFILL_SERVER": scripted.url, "EPIFILL_API_KEY": KEY, **DRAWN}
+    with process("app", "jobs", "submit", "--sample", "s1", "--watch", **environment) as watching:
+        seen = read_until("500/1,000 bins", watching)
+        watching.send_signal(signal.SIGINT)
+        out, errors = watching.communicate(timeout=30)
     end.set()
-    assert process.returncode == 130, errors
+    assert watching.returncode == 130, errors
     assert out == "j1\n"
     assert f"see it again with `epifill jobs watch j1 --server {scripted.url}`" in errors
     assert KEY not in seen + errors
@@ -425,6 +454,20 @@ def test_a_download_that_was_given_up_leaves_its_part(
     assert run("fetch", "j1", "--out", tmp_path, "--server", finished.url)[0] == 0
     assert finished.requests(TRACK)[-1].headers["Range"] == "bytes=300000-"
     assert (tmp_path / "H3K4me3.imputed.bigWig").read_bytes() == BYTES
+
+
+def test_an_interrupted_fetch_says_how_to_go_on(finished: Scripted, tmp_path: Path) -> None:
+    end = threading.Event()
+    finished.on(TRACK, breaks_after(300_000, wait=end))
+    command = ("fetch", "j1", "--out", str(tmp_path / "out"), "--server", finished.url)
+    with process("app", "jobs", *command, **DRAWN) as fetching:
+        read_until("0.3/1.0 MB", fetching)
+        fetching.send_signal(signal.SIGINT)
+        _, errors = fetching.communicate(timeout=30)
+    end.set()
+    assert fetching.returncode == 130, errors
+    assert f"Stopped; `epifill jobs {' '.join(command)}` goes on from what is there." in errors
+    assert (tmp_path / "out/H3K4me3.imputed.bigWig.partial").read_bytes() == BYTES[:300_000]
 
 
 @pytest.mark.parametrize(
@@ -489,3 +532,168 @@ def test_a_job_that_ends_before_it_is_cancelled_is_told(run: Run, scripted: Scri
     assert result[0] == ends
     assert ("Cancelled j1" in result[1]) == (ends == 0)
     assert ("ended before" in result[2]) == (ends == 2)
+
+
+# The real service
+
+
+def track_options(tracks: dict[str, Path], *marks: str) -> list[str]:
+    return [option for mark in marks for option in ("--track", f"{mark}={tracks[mark]}")]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server") / "data"
+    with serve(folder, models=models, default_model="toy", engine_workers=1) as running:
+        yield running
+
+
+@dataclass
+class Submitted:
+    """A job that `epifill jobs submit --out` has seen through."""
+
+    id: str
+    out: Path
+    said: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def submitted(server: Server, tracks: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Submitted:
+    out = tmp_path_factory.mktemp("jobs") / "out"
+    options = [*track_options(tracks, "H3K4me1", "H3K4me3", "H3K36me3"), "--mask", "H3K4me3", "--name", "a liver"]
+    command = [sys.executable, "-m", "app", "jobs", "submit", *options, "--out", str(out), "--server", server.url]
+    environment = {**os.environ, "COLUMNS": "200"}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    return Submitted(said.stdout.split()[0], out, said)
+
+
+def test_a_sample_goes_all_the_way(submitted: Submitted, tracks: dict[str, Path]) -> None:
+    """Uploaded, imputed, scored and fetched, every byte as the manifest says."""
+    manifest = json.loads((submitted.out / "manifest.json").read_bytes())
+    assert manifest["sample"] == "a liver"
+    assert {mark: given["sha256"] for mark, given in manifest["inputs"].items()} == {
+        mark: sha256(tracks[mark]) for mark in ("H3K4me1", "H3K4me3", "H3K36me3")
+    }
+    outputs = manifest["outputs"]
+    assert set(outputs) == {f"{mark}.imputed.bigWig" for mark in ("H3K4me3", "H3K27me3", "H3K9me3")}
+    for name, output in outputs.items():
+        assert sha256(submitted.out / name) == output["sha256"]
+        with Tracks({"m": TrackFile(submitted.out / name, name)}, HG19, 25) as opened:
+            assert not np.isnan(opened.read(CHR21).values).all()
+    hub = (submitted.out / "hub.txt").read_text()
+    assert all(f"\nbigDataUrl {name}\n" in hub for name in outputs)
+    assert (submitted.out / "scores.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in submitted.out.iterdir()} == {*outputs, "hub.txt", "scores.png", "manifest.json"}
+    for mark in manifest["hidden_scores"]:
+        assert f"\n│ {mark} " in submitted.said.stdout
+    for text in ("Uploaded H3K36me3", "Finished", "bins", "Wrote 6 files"):
+        assert text in submitted.said.stderr
+
+
+def test_a_job_that_has_ended_can_be_listed_and_watched_but_not_cancelled(
+    run: Run, server: Server, submitted: Submitted
+) -> None:
+    status, out, _ = run("list", "--server", server.url)
+    assert status == 0
+    (row,) = [line for line in out.splitlines() if submitted.id in line]
+    for text in ("finished", "toy", "H3K4me3", "100%"):
+        assert text in row
+    status, out, _ = run("watch", submitted.id, "--server", server.url)
+    assert (status, out) == (0, submitted.said.stdout.partition("\n")[2])
+    said = refused(run("cancel", submitted.id, "--server", server.url))
+    assert said == f"The job {submitted.id} is finished; there is nothing to cancel."
+    assert run("watch", submitted.id, "--server", server.url)[0] == 0
+
+
+def test_an_interrupted_fetch_goes_on_by_range(run: Run, server: Server, submitted: Submitted, tmp_path: Path) -> None:
+    name = "H3K27me3.imputed.bigWig"
+    whole = (submitted.out / name).read_bytes()
+    (tmp_path / f"{name}.partial").write_bytes(whole[: len(whole) // 3])
+    before = server.log.read_text().count(" 206 ")
+    status, _, errors = run("fetch", submitted.id, "--out", tmp_path, "--server", server.url)
+    assert status == 0, errors
+    assert server.log.read_text().count(" 206 ") == before + 1
+    assert {path.name: sha256(path) for path in tmp_path.iterdir()} == {
+        path.name: sha256(path) for path in submitted.out.iterdir()
+    }
+
+
+def test_what_the_server_refuses_is_said_in_its_words(
+    run: Run, server: Server, submitted: Submitted, tracks: dict[str, Path]
+) -> None:
+    samples = httpx2.get(f"{server.url}/v1/samples").json()["samples"]
+    result = run("submit", "--track", f"CTCF={tracks['H3K4me1']}", "--server", server.url)
+    assert last_line(result).startswith("'CTCF' is not a mark of toy, which has H3K4me1")
+    assert httpx2.get(f"{server.url}/v1/samples").json()["samples"] == samples
+    on_server = ("--sample", samples[0]["id"], "--server", server.url)
+    assert "'CTCF' is not a mark of toy" in refused(run("submit", *on_server, "--target", "CTCF"))
+    assert "is not installed" in refused(run("submit", *on_server, "--model", "other"))
+    missing = "0" * 32
+    assert "There is no such sample" in refused(run("submit", "--sample", missing, "--server", server.url))
+    for command in (["watch", missing], ["cancel", missing], ["fetch", missing, "--out", "x"]):
+        assert "There is no such imputation" in refused(run(*command, "--server", server.url))
+
+
+def test_a_key_opens_the_service(
+    run: Run, models: Path, tracks: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(tmp_path / "data", models=models, default_model="toy", api_keys_required=True) as running:
+        create = [sys.executable, "-m", "app", "keys", "create", "somebody"]
+        environment = {**os.environ, "EPIFILL_DATA": str(tmp_path / "data")}
+        key = subprocess.run(create, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+        options = [*track_options(tracks, "H3K4me1"), "--server", running.url]
+        assert "needs an API key" in refused(run("submit", *options))
+        monkeypatch.setenv("EPIFILL_API_KEY", key)
+        status, job_id, errors = run("submit", *options)
+        assert status == 0, errors
+        status, out, _ = run("list", "--server", running.url)
+        assert job_id.strip() in out
+        assert key not in job_id + errors + out
+
+
+@pytest.fixture
+def idle_engine() -> Iterator[str]:
+    """A Dask scheduler without workers: what is submitted does not end before somebody lends it some."""
+    with process("app.jobs.process", "scheduler") as scheduler:
+        assert scheduler.stdout
+        yield scheduler.stdout.readline().strip()
+
+
+def test_a_job_is_cancelled(run: Run, models: Path, tracks: dict[str, Path], tmp_path: Path, idle_engine: str) -> None:
+    with serve(tmp_path / "data", models=models, default_model="toy", engine=idle_engine) as running:
+        at = ("--server", running.url)
+        status, out, errors = run("submit", *track_options(tracks, "H3K4me1"), *at)
+        assert status == 0, errors
+        job_id = out.strip()
+        assert "its results are there once it has finished" in refused(run("fetch", job_id, "--out", tmp_path, *at))
+        assert run("cancel", job_id, *at)[:2] == (0, f"Cancelled {job_id}\n")
+        assert "cancelled" in run("list", *at)[1]
+        assert last_line(run("watch", job_id, *at)) == f"The job {job_id} was cancelled."
+        assert f"The job {job_id} is cancelled" in refused(run("cancel", job_id, *at))
+
+
+def test_watching_outlasts_a_crash_of_the_real_server(
+    run: Run, models: Path, tracks: dict[str, Path], tmp_path: Path, idle_engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setattr("tests.server.free_port", lambda: port)
+    settings = {"models": models, "default_model": "toy", "engine": idle_engine}
+    with serve(tmp_path / "data", **settings) as first:
+        status, out, errors = run("submit", *track_options(tracks, "H3K4me1"), "--server", first.url)
+        assert status == 0, errors
+        with process("app", "jobs", "watch", out.strip(), "--server", first.url, **DRAWN) as watching:
+            read_until("Running", watching)
+            first.process.kill()
+            first.process.wait()
+            with (
+                serve(tmp_path / "data", **settings) as second,
+                process("app.jobs.process", "workers", idle_engine, "1"),
+            ):
+                assert "Finished" in read_until("Finished", watching)
+                assert watching.wait(30) == 0
+                assert "/events" in second.log.read_text()

@@ -96,7 +96,9 @@ def start(
 
     def fill(folder: Path) -> None:
         inputs = _link_inputs(stored, list(ready.values()), folder)
-        work = make_work(found.name, model, settings.models, inputs, settled, new.regions, new.score)
+        work = make_work(
+            found.name, model, settings.models, inputs, settled, new.regions, new.score, settings.chunk_bins
+        )
         row.bins_total = work.bins(model.manifest.bin_size_bp)
         Folder(folder).create(work)
 

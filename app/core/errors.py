@@ -108,6 +108,10 @@ class NotFinished(EpifillError):
     """A result that is not there yet, or never will be."""
 
 
+class EngineLost(EpifillError):
+    """The engine of long imputations cannot be reached; what it was given has to be given again."""
+
+
 class KeyReused(EpifillError):
     """An Idempotency-Key that came before with another request."""
 

@@ -12,16 +12,13 @@ from typing import Any
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
-from app.core.errors import EpifillError
+from app.core.errors import EngineLost
+from app.jobs import QUIET
 
 _START_SECONDS = 60
 
 Task = Future[None]
 """A piece of work that was given to the engine."""
-
-
-class EngineLost(EpifillError):
-    """The engine cannot be reached; what it was given has to be given again."""
 
 
 class State(Enum):
@@ -111,7 +108,10 @@ class Engine:
         if client:
             with suppress(Exception):  # it may be gone
                 client.close(timeout=2)
-        for process in self._processes:
+        for process in reversed(self._processes):  # workers first
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
             process.kill()
             process.wait()
             if process.stdout:
@@ -141,7 +141,7 @@ class Engine:
 
     def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "app.jobs.process", *arguments]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **QUIET}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
         self._processes.append(process)
         return process

@@ -13,18 +13,13 @@ from collections.abc import Iterable, Mapping
 import dask
 from distributed import Nanny, Scheduler
 
+from app.core.errors import EngineLost
+
 _PR_SET_PDEATHSIG = 1
 
-dask.config.set(
-    {
-        # A piece whose worker dies comes back at once, and whoever asked for it counts the tries; with one piece per
-        # worker, it was that piece that the worker died of.
-        "distributed.scheduler.allowed-failures": 0,
-        "distributed.scheduler.worker-saturation": 1.0,
-        "distributed.comm.timeouts.connect": "10s",
-        "distributed.logging": {"distributed": "error"},
-    }
-)
+# A piece whose worker dies comes back at once, and whoever asked for it counts the tries; with one piece per worker, it
+# was that piece that the worker died of.
+dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.scheduler.worker-saturation": 1.0})
 
 
 async def scheduler() -> None:
@@ -35,16 +30,27 @@ async def scheduler() -> None:
 
 
 async def workers(address: str, count: int, resources: Mapping[str, float]) -> None:
-    """Run workers of one thread each, each started anew when it dies, until the scheduler ends."""
+    """Run workers of one thread each, each started anew when it dies, until the scheduler ends or a signal comes.
+
+    Raises
+    ------
+    EngineLost
+        There is no scheduler at the address.
+    """
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     nannies = [
         Nanny(address, nthreads=1, memory_limit=0, resources=dict(resources), dashboard=False, death_timeout=30)
         for _ in range(count)
     ]
-    await asyncio.gather(*nannies)
     try:
-        await asyncio.gather(*(nanny.finished() for nanny in nannies))
-    finally:
-        await asyncio.gather(*(nanny.close() for nanny in nannies), return_exceptions=True)
+        await asyncio.gather(*nannies)
+    except (OSError, TimeoutError):
+        raise EngineLost(f"There is no scheduler at {address}; start one with `dask scheduler`.") from None
+    ended = [asyncio.ensure_future(nanny.finished()) for nanny in nannies]
+    await asyncio.wait([*ended, asyncio.ensure_future(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.gather(*(nanny.close(timeout=2) for nanny in nannies), return_exceptions=True)
 
 
 def read_resources(texts: Iterable[str]) -> dict[str, float]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from app.core.errors import EpifillError
+from app.core.errors import EngineLost, EpifillError
 from app.core.model import Model
 from app.jobs.chunks import assemble, impute_chunk, judge_tracks, noted, probe
-from app.jobs.engine import Engine, EngineLost, State, Task
+from app.jobs.engine import Engine, State, Task
 from app.jobs.publish import MANIFEST, publish
 from app.jobs.work import JUDGED, Cancelled, Folder, Work
 from app.store.imputations import Imputations
@@ -96,7 +96,9 @@ class Job:
         self.marks.append((time.monotonic(), self.done))
 
     def rate(self) -> float | None:
-        """Bins per second over the last half minute."""
+        """Bins per second over the last half minute; None when all are done."""
+        if self.done >= self.work.bins(self.bin_size_bp):
+            return None
         self.marks.append((time.monotonic(), self.done))
         while len(self.marks) > 2 and self.marks[-1][0] - self.marks[1][0] > _RATE_SECONDS:
             self.marks.popleft()

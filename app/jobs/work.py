@@ -24,9 +24,6 @@ from app.core.model import GRAPH_FILE, Model
 from app.core.regions import PIECE_BINS, Region, join_regions, parse_region
 from app.core.strength import Strength
 
-CHUNK_BINS = 64 * PIECE_BINS
-"""Bins of a chunk at most: some seconds of work, 7 MB per target in three outputs."""
-
 PROBE_BINS, MOST_PROBES = 4 * PIECE_BINS, 12
 """Bins of a stretch on which observed marks are hidden and scored, and the number of stretches at most."""
 
@@ -115,8 +112,9 @@ class Work(BaseModel):
 def make_work(
     sample: str, model: Model, models: Path, inputs: dict[str, Input], plan: Plan, regions: Sequence[str] | None,
     with_probes: bool,
+    chunk_bins: int,
 ) -> Work:  # fmt: skip
-    """Cut an imputation into chunks.
+    """Cut an imputation into chunks of at most `chunk_bins` bins.
 
     Raises
     ------
@@ -139,9 +137,9 @@ def make_work(
     )
     size, assembly = model.manifest.bin_size_bp, model.assembly
     tracks = work.open(assembly, size)
-    wanted = _asked(regions, assembly, size) if regions is not None else _covered(tracks, size)
+    wanted = _asked(regions, assembly, size) if regions is not None else _covered(tracks, chunk_bins * size, size)
     long_enough = [r for r in wanted if -(-assembly.length(r.chrom) // size) >= model.manifest.min_bins]
-    chunks = [piece for region in long_enough for piece in region.pieces(CHUNK_BINS * size)]
+    chunks = [piece for region in long_enough for piece in region.pieces(chunk_bins * size)]
     if not chunks:
         raise NoOverlap(f"The tracks have no value on any chromosome of {assembly.name} that {model.name} can impute.")
     probes = _spread(chunks, size) if with_probes and len(plan.observed) > 1 else []
@@ -153,8 +151,7 @@ def _asked(regions: Sequence[str], assembly: Assembly, size: int) -> list[Region
     return join_regions((region.snap(size, assembly.length(region.chrom)) for region in parsed), assembly)
 
 
-def _covered(tracks: Tracks | BinnedTracks, size: int) -> list[Region]:
-    most_bp = CHUNK_BINS * size
+def _covered(tracks: Tracks | BinnedTracks, most_bp: int, size: int) -> list[Region]:
     if isinstance(tracks, BinnedTracks):
         return list(tracks.covered_regions(most_bp))
     return list(tracks.covered_regions(PIECE_BINS * size, most_bp))

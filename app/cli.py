@@ -71,7 +71,14 @@ def serve(
     url = f"http://{shown}:{settings.port}"
     console.print(f"Epifill {__version__}\n  page  {url}/\n  API   {url}/docs", highlight=False)
     protocol = patient_protocol(settings.stall_seconds)
-    uvicorn.run(app, host=settings.host, port=settings.port, http=protocol, server_header=False)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=protocol,
+        server_header=False,
+        timeout_graceful_shutdown=5,  # somebody may be watching an imputation, which goes on at the next start
+    )
 
 
 @cli.command("models")

@@ -128,8 +128,7 @@ def cancel_job(job_id: JobId, server: ServerUrl = DEFAULT_SERVER, key: ApiKey = 
         job = service.job(job_id)
         if job.ended:
             raise BadJob(f"The job {job_id} is {job.status}; there is nothing to cancel.")
-        if not service.cancel(job_id):
-            raise BadJob(f"The job {job_id} ended before it could be cancelled, and was deleted.")
+        service.cancel(job_id)
     typer.echo(f"Cancelled {job_id}")
 
 

@@ -264,9 +264,9 @@ class Server:
         """A job as it is now."""
         return self._read(Job, self._send("GET", f"/v1/imputations/{_part(job_id)}").text)
 
-    def cancel(self, job_id: str) -> bool:
-        """Stop a job; False if it ended in this very moment, so that the server has deleted it instead."""
-        return self._send("DELETE", f"/v1/imputations/{_part(job_id)}").status_code != httpx2.codes.NO_CONTENT
+    def cancel(self, job_id: str) -> None:
+        """Stop a job; one that has ended meanwhile stays, and the server's refusal says so."""
+        self._send("DELETE", f"/v1/imputations/{_part(job_id)}?only_cancel=true")
 
     def events(self, job_id: str) -> Iterator[Job]:
         """A job whenever it has changed, until it has ended; reconnects while the server is away."""

@@ -58,11 +58,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     engine = open_database(settings.database)
     data = DataFolder(settings.data)
     app.state.engine, app.state.data = engine, data
-    app.state.samples = Samples(engine, data)
+    app.state.samples = Samples(engine, data, settings.keep_samples_days)
     app.state.keys = Keys(engine)
     app.state.jobs = Imputations(engine, data, settings.keep_results_days)
     workplace = Engine(settings.engine, settings.engine_workers, settings.resources)
-    app.state.runner = Runner(app.state.jobs, app.state.catalogue.get, workplace, settings.jobs_at_once)
+    app.state.runner = Runner(
+        app.state.jobs, app.state.samples, app.state.catalogue.get, workplace, settings.jobs_at_once
+    )
     app.state.tasks = set()
     app.state.ingests = asyncio.Semaphore(_INGESTS_AT_ONCE)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads_at_once)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,3 +140,19 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data: set EPIFILL_REAL_DATA to its folder")
     return folder
+
+
+def mount_small_disk(place: Path, megabytes: int) -> Iterator[Path]:
+    """A tmpfs, or a skip where none can be mounted."""
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MB."""
+    yield from mount_small_disk(tmp_path / "disk", 3)

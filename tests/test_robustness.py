@@ -1,9 +1,7 @@
 """Slow, rude and vanishing clients, a full disk, large uploads: against the real server."""
 
-import os
 import resource
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -159,18 +157,6 @@ def test_a_file_size_limit_is_a_full_disk_and_the_service_goes_on(
         assert until(lambda: not uploads_under_way(server))
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         assert fill(server, sample, tracks["H3K4me1"].read_bytes()).status_code == 201
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A tmpfs of 3 MB, or a skip where none can be mounted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_full_disk_is_said_and_survived(models: Path, tracks: dict[str, Path], small_disk: Path) -> None:

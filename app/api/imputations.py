@@ -166,11 +166,17 @@ async def events(row: Existing, owner: Owner, jobs: Jobs) -> AsyncIterator[Serve
     summary="Cancel an imputation, or delete one that has ended",
     status_code=202,
     response_model=ImputationAnswer,
-    responses={204: {"description": "It had ended, and is deleted"}, **problem_responses(401, 404)},
+    responses={204: {"description": "It had ended, and is deleted"}, **problem_responses(401, 404, 409, 422)},
 )
-def cancel(row: Existing, request: Request, owner: Owner, jobs: Jobs) -> Response:
+def cancel(
+    row: Existing,
+    request: Request,
+    owner: Owner,
+    jobs: Jobs,
+    only_cancel: Annotated[bool, Query(description="Answer 409 rather than delete one that has ended")] = False,
+) -> Response:
     """Cancel an imputation that waits or runs (202); delete one that has ended, with its result (204)."""
-    cancelled = jobs.cancel_or_delete(owner, row.id)
+    cancelled = jobs.cancel_or_delete(owner, row.id, only_cancel)
     runner: Runner = request.app.state.runner
     runner.wake()
     if cancelled is None:

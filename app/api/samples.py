@@ -20,7 +20,7 @@ def create(new: NewSample, owner: Owner, stored: Stored, settings: CurrentSettin
         get_assembly(new.assembly)
     sample = stored.create(owner, new.name, new.assembly, settings.max_samples_per_owner)
     response.headers["Location"] = f"/v1/samples/{sample.id}"
-    return SampleAnswer.of(sample, [])
+    return SampleAnswer.of(sample, [], stored.expires(sample, []))
 
 
 @router.get("", summary="List your samples", responses=problem_responses(401, 422))
@@ -32,14 +32,15 @@ def page(
 ) -> SamplePage:
     """List samples, some at a time."""
     samples = stored.page(owner, limit + 1, after)
-    shown = [SampleAnswer.of(sample, tracks) for sample, tracks in samples[:limit]]
+    shown = [SampleAnswer.of(sample, tracks, stored.expires(sample, tracks)) for sample, tracks in samples[:limit]]
     return SamplePage(samples=shown, next=shown[-1].id if len(samples) > limit else None)
 
 
 @router.get("/{sample}", summary="Show a sample", responses=problem_responses(401, 404))
 def show(sample: str, owner: Owner, stored: Stored) -> SampleAnswer:
     """Show a sample and its tracks with their quality."""
-    return SampleAnswer.of(*stored.get(owner, sample))
+    found, tracks = stored.get(owner, sample)
+    return SampleAnswer.of(found, tracks, stored.expires(found, tracks))
 
 
 @router.delete("/{sample}", summary="Delete a sample", status_code=204, responses=problem_responses(401, 404))

@@ -182,16 +182,18 @@ class SampleAnswer(BaseModel):
     name: str
     assembly: str | None
     created: datetime
+    expires: datetime = Field(description="When it is deleted with its tracks; a new track puts it off")
     tracks: list[TrackAnswer]
     links: dict[str, str]
 
     @classmethod
-    def of(cls, sample: Sample, tracks: list[Track]) -> Self:
+    def of(cls, sample: Sample, tracks: list[Track], expires: datetime) -> Self:
         """A stored sample, for JSON."""
         own = f"/v1/samples/{sample.id}"
         links = {"self": own, "tracks": f"{own}/tracks", "region": f"{own}/region"}
+        links["imputations"] = f"{own}/imputations"
         shown = [TrackAnswer.of(track) for track in tracks]
-        return cls(**sample.model_dump(exclude={"owner"}), tracks=shown, links=links)
+        return cls(**sample.model_dump(exclude={"owner"}), expires=expires, tracks=shown, links=links)
 
 
 class SamplePage(BaseModel):

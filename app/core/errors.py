@@ -108,6 +108,10 @@ class NotFinished(EpifillError):
     """A result that is not there yet, or never will be."""
 
 
+class HasEnded(EpifillError):
+    """An imputation that was to be cancelled, but has ended."""
+
+
 class EngineLost(EpifillError):
     """The engine of long imputations cannot be reached; what it was given has to be given again."""
 

@@ -15,8 +15,6 @@ from distributed.scheduler import KilledWorker
 from app.core.errors import EngineLost
 from app.jobs import QUIET
 
-_START_SECONDS = 60
-
 Task = Future[None]
 """A piece of work that was given to the engine."""
 
@@ -50,9 +48,14 @@ class Engine:
         How many to start here; 0 = one per core.
     resources
         What a worker must have, such as {"GPU": 1}.
+    wait_seconds
+        How long to wait for an engine that does not answer.
     """
 
-    def __init__(self, address: str = "", workers: int = 0, resources: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, address: str = "", workers: int = 0, resources: dict[str, float] | None = None, wait_seconds: float = 60
+    ) -> None:
+        self._wait_seconds = wait_seconds
         self._address = address
         self._workers = workers or len(os.sched_getaffinity(0))
         self._resources = resources or {}
@@ -89,7 +92,7 @@ class Engine:
             return Outcome(State.DONE)
         if task.status in ("cancelled", "lost"):
             return Outcome(State.LOST)
-        error = task.exception(timeout=_START_SECONDS)
+        error = task.exception(timeout=self._wait_seconds)
         return Outcome(State.KILLED if isinstance(error, KilledWorker) else State.FAILED, error)
 
     def drop(self, task: Task) -> None:
@@ -124,7 +127,7 @@ class Engine:
         self.close()
         try:
             address = self._address or self._start()
-            self._client = Client(address, timeout=_START_SECONDS, set_as_default=False)
+            self._client = Client(address, timeout=self._wait_seconds, set_as_default=False)
         except (OSError, TimeoutError) as error:
             self.close()
             raise EngineLost(f"The engine at {self._address or 'this machine'} cannot be reached.") from error

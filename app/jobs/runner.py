@@ -17,6 +17,7 @@ from app.jobs.engine import Engine, State, Task
 from app.jobs.publish import MANIFEST, publish
 from app.jobs.work import JUDGED, Cancelled, Folder, Work
 from app.store.imputations import Imputations
+from app.store.samples import Samples
 from app.store.tables import ImputationJob, new_id
 
 MOST_TRIES = 3
@@ -53,6 +54,7 @@ class Job:
     marks: deque[tuple[float, int]] = field(default_factory=deque)
     done: int = 0
     noted: float = 0.0
+    failure: str = ""
 
     def missing(self) -> list[Piece]:
         """What is to be done next, as the files tell: the pieces that lack of the first stage that lacks any."""
@@ -117,9 +119,12 @@ class Runner:
         Imputations that are worked on at once; others wait.
     """
 
-    def __init__(self, imputations: Imputations, models: Callable[[str], Model], engine: Engine, at_once: int) -> None:
+    def __init__(
+        self, imputations: Imputations, samples: Samples, models: Callable[[str], Model], engine: Engine, at_once: int
+    ) -> None:
         self.id = new_id()
-        self._imputations, self._models, self._engine, self._at_once = imputations, models, engine, at_once
+        self._imputations, self._samples = imputations, samples
+        self._models, self._engine, self._at_once = models, engine, at_once
         self._jobs: dict[str, Job] = {}
         self._wake, self._stopping = Event(), Event()
         self._threads = [Thread(target=self._run, daemon=True), Thread(target=self._keep, daemon=True)]
@@ -176,6 +181,7 @@ class Runner:
         if time.monotonic() - self._expired > _EXPIRE_SECONDS:
             self._expired = time.monotonic()
             self._imputations.expire()
+            self._samples.expire()
 
     def _take(self, row: ImputationJob) -> None:
         folder = Folder(self._imputations.folder(row))
@@ -191,6 +197,9 @@ class Runner:
 
     def _collect(self, job: Job) -> None:
         """Look at what was handed out; note progress; go on to the next stage, or end."""
+        if job.failure:
+            self._fail(job, job.failure)
+            return
         for task, piece in list(job.running.items()):
             outcome = self._engine.outcome(task)
             if outcome.state is State.WAITING:
@@ -247,12 +256,17 @@ class Runner:
         del self._jobs[job.id]
 
     def _fail(self, job: Job, reason: str) -> None:
+        """End a job; again at the next turn if the database cannot take it, on a full disk for one."""
+        job.failure = reason
+        self._drop(job)
         self._imputations.fail(job.id, self.id, reason)
-        self._drop(self._jobs.pop(job.id))
+        del self._jobs[job.id]
 
     def _drop(self, job: Job) -> None:
         for task in job.running:
             self._engine.drop(task)
+        job.running.clear()
+        job.todo.clear()
 
 
 def _reason(piece: Piece, state: State) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, or_
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
-from app.core.errors import KeyReused, LimitReached, UnknownImputation
+from app.core.errors import HasEnded, KeyReused, LimitReached, UnknownImputation
 from app.store.files import DataFolder
 from app.store.tables import ImputationJob, new_id, now
 
@@ -126,12 +126,20 @@ class Imputations:
         """The folder of an imputation."""
         return self._folder.imputation(imputation.id)
 
-    def cancel_or_delete(self, owner: str, imputation_id: str) -> ImputationJob | None:
-        """Cancel an imputation, or delete one that has ended (None); its files are gone at once."""
+    def cancel_or_delete(self, owner: str, imputation_id: str, only_cancel: bool = False) -> ImputationJob | None:
+        """Cancel an imputation, or delete one that has ended (None); its files are gone at once.
+
+        Raises
+        ------
+        HasEnded
+            It has ended, and was only to be cancelled.
+        """
         found = self.get(owner, imputation_id)
         if self._end(imputation_id, None, "cancelled", {}):
             self._folder.remove_imputation(imputation_id)
             return self.get(owner, imputation_id)
+        if only_cancel:
+            raise HasEnded("The imputation has ended already; its result was kept.")
         with Session(self._engine) as session:
             session.delete(session.merge(found))
             session.commit()
@@ -192,12 +200,10 @@ class Imputations:
         values = {"scores": scores, "warnings": warnings, "bins_done": ImputationJob.bins_total}
         return self._end(imputation_id, runner, "finished", values)
 
-    def fail(self, imputation_id: str, runner: str, reason: str) -> bool:
-        """End an imputation without a result; its files go."""
-        failed = self._end(imputation_id, runner, "failed", {"reason": reason})
-        if failed:
-            self._folder.remove_imputation(imputation_id)
-        return failed
+    def fail(self, imputation_id: str, runner: str, reason: str) -> None:
+        """End an imputation without a result. Its files go first: the disk may be full, and the database on it."""
+        self._folder.remove_imputation(imputation_id)
+        self._end(imputation_id, runner, "failed", {"reason": reason})
 
     def _end(self, imputation_id: str, runner: str | None, status: str, values: dict[str, Any]) -> bool:
         time = now()

@@ -1,6 +1,8 @@
 """Samples and their tracks: rows and files kept in step."""
 
 import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -11,17 +13,24 @@ from sqlmodel import Session, col, select
 from app.core.errors import AssemblyMismatch, LimitReached, TrackNotReady, UnknownSample, UnknownTrack
 from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Taken
-from app.store.tables import Sample, Track
+from app.store.tables import Sample, Track, now
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Samples:
-    """What owners have stored. Every method looks only at what belongs to the owner it is given."""
+    """What owners have stored. Every method looks only at what belongs to the owner it is given.
 
-    def __init__(self, engine: Engine, folder: DataFolder) -> None:
+    Parameters
+    ----------
+    keep_days
+        How long a sample stays after it was made and its last track came.
+    """
+
+    def __init__(self, engine: Engine, folder: DataFolder, keep_days: float) -> None:
         self._engine = engine
         self._folder = folder
+        self._keep = timedelta(days=keep_days)
         self._contents = Lock()  # one change at a time: a content must not be removed while a track takes it up
         self._clean()
 
@@ -72,6 +81,18 @@ class Samples:
             session.delete(sample)
             session.commit()
             self._release(session, contents)
+
+    def expires(self, sample: Sample, tracks: Iterable[Track]) -> datetime:
+        """When a sample is deleted."""
+        return max([sample.created, *(track.created for track in tracks)]) + self._keep
+
+    def expire(self) -> None:
+        """Delete the samples that have been kept for as long as was said."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            old = session.exec(select(Sample).where(Sample.created < now() - self._keep)).all()
+            ended = [s for s in old if self.expires(s, self._tracks_of(session, s.id)) < now()]
+        for sample in ended:
+            self.delete(sample.owner, sample.id)
 
     def track(self, owner: str, sample_id: str, mark: str) -> Track:
         """A track; raises UnknownSample or UnknownTrack."""

@@ -139,7 +139,7 @@ def impute(
     model: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
     models: ModelsFolder = None,
 ) -> None:
-    """Impute tracks without a server; of any size, in bounded memory."""
+    """Impute tracks without a server; of any size, in bounded memory. A run that was stopped goes on."""
     from app.core.model import load_model
     from app.offline import impute_files
 
@@ -153,7 +153,22 @@ def impute(
         if not Path(file).is_file():
             raise BadOption(f"'{file}' does not exist; give the path of a bigWig file.")
         named.append((mark, Path(file)))
-    result = impute_files(loaded, named, mask or [], target or [], region, out, console)
+    try:
+        result = impute_files(
+            loaded,
+            settings.models,
+            named,
+            mask or [],
+            target or [],
+            region,
+            out,
+            console,
+            threads=settings.threads,
+            chunk_bins=settings.chunk_bins,
+        )
+    except KeyboardInterrupt:
+        typer.secho("Stopped; the same command goes on from here.", err=True)
+        raise typer.Exit(130) from None
     table = Table("mark", "bins", "Pearson", "of arcsinh", "Spearman", "MSE of arcsinh", title=f"Imputed into {out}")
     for mark in result.bins:
         score = result.scores.get(mark)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from app.core.impute import impute
 from app.core.marks import plan
 from app.core.model import Model, sha256_of
 from app.core.regions import Region
+from app.jobs import chunks
 from tests.conftest import CHR21, CHRM, MARKS
 
 ROOT = Path(__file__).parents[1]
@@ -74,8 +76,8 @@ def test_manifest_tells_what_was_made_from_what(whole_run: Path, model: Model, t
     manifest = json.loads((whole_run / "manifest.json").read_text())
     assert manifest["model"] == {"name": "toy", "version": "1.0.0", "sha256": model.manifest.sha256}
     assert manifest["inputs"]["H3K4me1"]["sha256"] == sha256_of(tracks["H3K4me1"])
-    assert manifest["outputs"]["H3K9me3"]["sha256"] == sha256_of(whole_run / "H3K9me3.imputed.bigWig")
-    assert manifest["outputs"]["H3K9me3"]["bins"] == 2663 - 10
+    assert manifest["outputs"]["H3K9me3.imputed.bigWig"]["sha256"] == sha256_of(whole_run / "H3K9me3.imputed.bigWig")
+    assert manifest["outputs"]["H3K9me3.imputed.bigWig"]["bins"] == 2663 - 10
     assert manifest["observed"] == ["H3K4me1", "H3K36me3"]
     assert set(manifest["scores"]) == {"H3K4me3"}
     assert manifest["scores"]["H3K4me3"]["bins"] == 2663 - 10
@@ -115,18 +117,58 @@ def test_impute_over_a_region(
 
 
 def test_chunks_change_nothing(
-    model: Model, tracks: dict[str, Path], whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: Path,
+    model: Model,
+    tracks: dict[str, Path],
+    whole_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from rich.console import Console
 
-    monkeypatch.setattr(offline, "CHUNK_BINS", 130)
-    monkeypatch.setattr(offline, "_SCORED_BINS", 1000)
+    monkeypatch.setattr(chunks, "_SCORED_BINS", 1000)
     given = [(mark, tracks[mark]) for mark in MARKS[:3]]
     region = "chr21:33,750,000-33,800,000"
-    result = offline.impute_files(model, given, ["H3K4me3"], ["H3K4me3"], region, tmp_path, Console(quiet=True))
+    result = offline.impute_files(
+        model, models, given, ["H3K4me3"], ["H3K4me3"], region, tmp_path, Console(quiet=True), chunk_bins=130
+    )
     got = read(tmp_path / "H3K4me3.imputed.bigWig", CHR21)
     np.testing.assert_allclose(got, read(whole_run / "H3K4me3.imputed.bigWig", CHR21), rtol=1e-4, atol=1e-5)
     assert 900 < result.scores["H3K4me3"].bins <= 1100
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C in the middle; the same command again does only what lacks, and the result is that of a whole run."""
+    simulate = ["simulate", "--out", str(tmp_path / "in"), "--region", "chr21:33,000,000-38,000,000"]
+    marks = ("H3K4me1", "H3K36me3")
+    chosen = [word for mark in marks for word in ("--mark", mark)]
+    subprocess.run([sys.executable, "-m", "training", *simulate, *chosen], check=True, capture_output=True)
+    files = {mark: next((tmp_path / "in").glob(f"*-{mark}.*")) for mark in marks}
+    options = [*track_options(files, *marks), "--target", "H3K4me3"]
+    environment = {**os.environ, "EPIFILL_CHUNK_BINS": "16384"}
+
+    def start(out: Path) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "app", "impute", *options, "--out", str(out)]
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    stopped, whole, place = tmp_path / "stopped", tmp_path / "whole", tmp_path / "stopped/.epifill/chunks"
+    first = start(stopped)
+    while not (there := list(place.glob("*.npz"))):
+        assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate()
+    assert (first.returncode, told) == (130, "Stopped; the same command goes on from here.\n")
+    inodes = {path.name: path.stat().st_ino for path in there}
+    again = start(stopped)
+    while len(now := list(place.glob("*.npz"))) <= len(there) and again.poll() is None:
+        pass
+    assert all({path.name: path.stat().st_ino for path in now}[name] == inode for name, inode in inodes.items())
+    for process in (again, start(whole)):
+        process.communicate()
+        assert process.returncode == 0
+    outputs = [json.loads((out / "manifest.json").read_text())["outputs"] for out in (stopped, whole)]
+    assert outputs[0] == outputs[1]
+    assert not place.parent.exists()
 
 
 @pytest.mark.parametrize(

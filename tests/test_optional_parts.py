@@ -89,9 +89,9 @@ def test_the_command_line_says_the_same(
     for mark in ("H3K4me3", "H3K9me3"):
         for name, signal in core.parts().items():
             np.testing.assert_array_equal(read_bigwig(tmp_path / f"{mark}.{name}.bigWig", REGION), signal.row(mark))
-        assert manifest["outputs"][mark]["bins"] == 200
-        assert manifest["outputs"][mark]["file"] == f"{mark}.imputed.bigWig"
-        assert manifest["outputs"][mark]["upper"]["file"] == f"{mark}.upper.bigWig"
+        for part in ("imputed", "lower", "upper"):
+            noted = manifest["outputs"][f"{mark}.{part}.bigWig"]
+            assert (noted["mark"], noted["part"], noted["bins"]) == (mark, part, 200)
     assert len(list(tmp_path.iterdir())) == 7
     assert manifest["interval_coverage"] == 0.8
     assert manifest["panel"]["bins_without"] == 100

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
 from app.core.binned import BinnedTracks
-from app.core.errors import DiskFull, WriteFailed
+from app.core.errors import DiskFull, NoOverlap, WriteFailed
 from app.core.impute import impute
 from app.core.marks import Plan
 from app.core.model import Model, sha256_of
@@ -55,15 +55,15 @@ _LITTLE = 2**20
 
 
 @lru_cache(maxsize=2)
-def _model(folder: str, graph_sha256: str) -> Model:  # noqa: ARG001  (another graph is another model)
-    """A model, loaded once per worker, on one thread: there is a worker per core."""
-    return Model(Path(folder), threads=1)
+def _model(folder: str, graph_sha256: str, threads: int) -> Model:  # noqa: ARG001  (another graph is another model)
+    """A model, loaded once per worker."""
+    return Model(Path(folder), threads)
 
 
 @lru_cache(maxsize=4)
 def _opened(folder: str, created: int) -> tuple[Work, Model, Tracks | BinnedTracks]:  # noqa: ARG001
     work = Folder(Path(folder)).work()
-    model = _model(str(Path(work.models) / work.model), work.graph_sha256)
+    model = _model(str(Path(work.models) / work.model), work.graph_sha256, work.threads)
     return work, model, work.open(model.assembly, model.manifest.bin_size_bp)
 
 
@@ -163,6 +163,9 @@ def assemble(folder: str, mark: str, part: str) -> None:
             top = max(top, float(np.quantile(values[there], 0.999)) if there.any() else 0.0)
             if scored:
                 pairs.append(np.stack([tracks.read(region).row(mark), values])[:, ::step])
+        if not bins:
+            where = ", ".join(work.regions or [f"{assembly.name}'s chromosomes"])
+            raise NoOverlap(f"No unmasked track has a value in {where}; choose tracks or a region with values.", where)
     _compare(place, work, target_file, output, target, model)
     both = np.concatenate(pairs, axis=1) if pairs else None
     note = {

@@ -33,11 +33,10 @@ def publish(folder: str) -> None:
     place = Folder(Path(folder))
     if place.result.exists():
         return
-    work, model, tracks = opened(place.path)
+    work, model, _ = opened(place.path)
     partial = place.path / "result.partial"
-    scores, gaps = hidden_scores(place, work), _gaps(place, work, model)
-    warnings = caveats(tracks, model, place.strength(), gaps)
-    manifest = manifest_of(place, work, model, scores, gaps, warnings)
+    scores = hidden_scores(place, work)
+    manifest = manifest_of_folder(place, scores)
     write_atomically(partial / MANIFEST, lambda file: file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2)))
     parts: tuple[str, ...] = tuple(model.manifest.outputs)
     links = {mark: {part: track_link(mark, part) for part in parts} for mark in work.targets}
@@ -70,10 +69,10 @@ def hidden_scores(place: Folder, work: Work) -> Scores:
     return found
 
 
-def manifest_of(
-    place: Folder, work: Work, model: Model, scores: Scores, gaps: Gaps | None, warnings: list[str]
-) -> dict[str, Any]:
-    """Where a result comes from: every hash, parameter and version."""
+def manifest_of_folder(place: Folder, hidden: Scores | None = None) -> dict[str, Any]:
+    """Where a result comes from: every hash, parameter and version; with scores and what to know before trusting it."""
+    work, model, tracks = opened(place.path)
+    gaps = _gaps(place, work, model)
     panel = model.manifest.panel
     notes = {(mark, part): _note(place, mark, part) for mark in work.targets for part in model.manifest.outputs}
     return {
@@ -103,9 +102,10 @@ def manifest_of(
         },
         "scores": {mark: note["score"] for (mark, part), note in notes.items() if note["score"]},
         "hidden_scores": {
-            mark: {name: figures and asdict(figures) for name, figures in own.items()} for mark, own in scores.items()
+            mark: {name: figures and asdict(figures) for name, figures in own.items()}
+            for mark, own in (hidden or {}).items()
         },
-        "warnings": warnings,
+        "warnings": caveats(tracks, model, place.strength(), gaps),
     }
 
 

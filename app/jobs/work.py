@@ -61,6 +61,8 @@ class Work(BaseModel):
         Its name, for people.
     models, model, graph_sha256
         Folder of models, name, and hash of the model's graph.
+    threads
+        Per run of the model; 1 where there is a worker per core.
     inputs
         By mark.
     observed, masked, targets
@@ -78,6 +80,7 @@ class Work(BaseModel):
     models: str
     model: str
     graph_sha256: str
+    threads: int
     inputs: dict[str, Input]
     observed: tuple[str, ...]
     masked: tuple[str, ...]
@@ -113,6 +116,7 @@ def make_work(
     sample: str, model: Model, models: Path, inputs: dict[str, Input], plan: Plan, regions: Sequence[str] | None,
     with_probes: bool,
     chunk_bins: int,
+    threads: int = 1,
 ) -> Work:  # fmt: skip
     """Cut an imputation into chunks of at most `chunk_bins` bins.
 
@@ -127,6 +131,7 @@ def make_work(
         models=str(models.absolute()),
         model=model.name,
         graph_sha256=model.manifest.sha256[GRAPH_FILE],
+        threads=threads,
         inputs=inputs,
         observed=plan.observed,
         masked=plan.masked,

@@ -43,7 +43,8 @@ def check_size(region: Region, model: Model, max_bins: int) -> Region:
     if region.n_bins(size) > max_bins:
         raise RegionTooLarge(
             f"{region} has {region.n_bins(size):,} bins of {size} bp, but one answer holds at most {max_bins:,};"
-            " ask for it in parts, or use `epifill impute` on the command line, which has no limit.",
+            " ask for it in parts, or upload the tracks to a sample and start POST /v1/samples/{sample}/imputations,"
+            " which has no limit.",
             str(region),
         )
     return region
@@ -95,6 +96,6 @@ def _covered_region(tracks: BinnedTracks) -> Region:
     if len(spans) > 1:
         raise BadRegion(
             f"The tracks cover {len(spans)} chromosomes; name one region, such as {spans[0].chrom},"
-            " or use `epifill impute` on the command line, which takes them all."
+            " or upload the tracks to a sample and start POST /v1/samples/{sample}/imputations, which takes them all."
         )
     return spans[0]

@@ -18,7 +18,7 @@ from app.jobs_cli import jobs
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.core.model import Manifest
+    from app.core.manifest import Manifest
     from app.store.keys import Keys
 
 console = Console()

@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.core.assemblies import HG19
 from app.core.bigwig.write import BigWigWriter
-from app.core.model import Manifest, PanelDescription, Provenance, sha256_of
+from app.core.manifest import Manifest, PanelDescription, Provenance
+from app.core.model import sha256_of
 from app.core.regions import Region
 
 CHANNELS = ("H3K4me1.mean", "H3K4me3.mean")

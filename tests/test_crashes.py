@@ -60,6 +60,14 @@ def test_a_killed_part_costs_no_job_and_changes_no_bit(
     assert service.hashes(job) == undisturbed
 
 
+def test_observed_marks_are_scored_beside_the_panels_mean(service: Service, stored: str) -> None:
+    state = service.ended(service.submit(stored, regions=["chr21:33,746,325-34,500,000"], targets=["H3K4me3"]))
+    assert set(state["scores"]) == {"H3K4me1", "H3K36me3", "H3K27me3"}
+    for own in state["scores"].values():
+        assert own["model"]["bins"] == own["panel_mean"]["bins"] > 20_000
+        assert own["model"]["mse_arcsinh"] < own["panel_mean"]["mse_arcsinh"]
+
+
 def test_cancelling_frees_cpu_and_files_within_seconds(service: Service, stored: str) -> None:
     job = service.submit(stored, score=False)
     service.wait(job, lambda state: state["progress"]["bins_done"] > 0)

@@ -12,8 +12,9 @@ import torch
 
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.impute import impute
+from app.core.manifest import MarkAccuracy
 from app.core.marks import plan
-from app.core.model import MarkAccuracy, Model
+from app.core.model import Model
 from app.core.regions import Region
 from app.core.scores import pearson, score
 from tests.conftest import MARKS, TOY

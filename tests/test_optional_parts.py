@@ -15,8 +15,9 @@ from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
 from app.core.caveats import caveats
 from app.core.impute import Imputation, impute
+from app.core.manifest import Manifest
 from app.core.marks import plan
-from app.core.model import Manifest, Model
+from app.core.model import Model
 from app.core.panel import Gaps
 from app.core.regions import Region
 from app.core.strength import Strength

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from app.core.model import Accuracy, Manifest
+from app.core.manifest import Accuracy, Manifest
 
 
 def model_card(manifest: Manifest, figures: Mapping[str, str] | None = None) -> str:
@@ -34,8 +34,8 @@ def model_card(manifest: Manifest, figures: Mapping[str, str] | None = None) -> 
 ## Limits
 
 {_PANEL_LIMITS if manifest.panel else _LIMITS}
-It was trained on few samples and regions; on other cell types, laboratories or sequencing depths it may do worse than the
-figures above. Its values are predictions and no substitute for an experiment.
+It was trained on few samples and regions; on other cell types, laboratories or sequencing depths it may do worse than
+the figures above. Its values are predictions and no substitute for an experiment.
 """
 
 

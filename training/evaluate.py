@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from app.core.assemblies import get_assembly
 from app.core.bigwig.write import BigWigWriter
 from app.core.impute import run_model
-from app.core.model import MarkAccuracy, Model
+from app.core.manifest import MarkAccuracy
+from app.core.model import Model
 from app.core.regions import Region
 from app.core.scores import pearson, score
 from training.dataset import Dataset, check_samples, open_dataset

@@ -18,18 +18,8 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from app.core.model import (
-    GRAPH_FILE,
-    MANIFEST_FILE,
-    MODEL_NAME,
-    MODEL_VERSION,
-    Accuracy,
-    Manifest,
-    MarkAccuracy,
-    Model,
-    Provenance,
-    sha256_of,
-)
+from app.core.manifest import MODEL_NAME, MODEL_VERSION, Accuracy, Manifest, MarkAccuracy, Provenance
+from app.core.model import GRAPH_FILE, MANIFEST_FILE, Model, sha256_of
 from training.card import model_card
 from training.dataset import Dataset, open_dataset
 from training.errors import BadData, ExportRefused

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.core.model import MarkAccuracy
+from app.core.manifest import MarkAccuracy
 from training.dataset import Dataset, check_samples, open_dataset
 from training.errors import BadData
 from training.evaluate import RESULT_FILE, Evaluation, evaluate, peak_memory_bytes

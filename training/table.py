@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.core.model import MarkAccuracy
+from app.core.manifest import MarkAccuracy
 
 PAPER_ORDER = ("H3K27me3", "H3K36me3", "H3K4me1", "H3K4me3", "H3K9ac", "H3K9me3", "DNase", "H3K27ac")
 

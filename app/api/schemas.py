@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.impute import Imputation
-from app.core.model import Accuracy, Model, PanelDescription, Provenance
+from app.core.manifest import Accuracy, PanelDescription, Provenance
+from app.core.model import Model
 from app.core.scores import Score
 from app.jobs.publish import track_link
 from app.store.tables import ImputationJob, Sample, Track

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,11 @@ def manifest_of_folder(place: Folder, hidden: Scores | None = None) -> dict[str,
     notes = {(mark, part): _note(place, mark, part) for mark in work.targets for part in model.manifest.outputs}
     return {
         "epifill": __version__,
-        "python": platform.python_version(),
+        "versions": {
+            "python": platform.python_version(),
+            "onnxruntime": version("onnxruntime"),
+            "numpy": np.__version__,
+        },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sample": work.sample,
         "model": {"name": model.name, "version": model.manifest.version, "sha256": model.manifest.sha256},

@@ -145,7 +145,6 @@ class Runner:
         self._wake.set()
         for thread in self._threads:
             thread.join(timeout=30)
-        self._engine.close()
         self._imputations.release(self.id)
 
     def _keep(self) -> None:
@@ -167,6 +166,7 @@ class Runner:
                 self._wake.wait(1)
             self._wake.wait(_REST_SECONDS)
             self._wake.clear()
+        self._engine.close()  # here, as its processes die with the thread that started them
 
     def _turn(self) -> None:
         held = self._imputations.held(self.id)

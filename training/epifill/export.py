@@ -13,18 +13,8 @@ import torch
 import typer
 from torch import Tensor
 
-from app.core.model import (
-    GRAPH_FILE,
-    MANIFEST_FILE,
-    Accuracy,
-    Manifest,
-    MarkAccuracy,
-    Model,
-    PanelDescription,
-    Provenance,
-    YardstickDescription,
-    sha256_of,
-)
+from app.core.manifest import Accuracy, Manifest, MarkAccuracy, PanelDescription, Provenance, YardstickDescription
+from app.core.model import GRAPH_FILE, MANIFEST_FILE, Model, sha256_of
 from app.core.panel import panel_file
 from app.core.regions import PIECE_BINS, Region
 from training.benchmark.results import Benchmark, Result, average

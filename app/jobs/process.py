@@ -24,7 +24,7 @@ dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.sched
 
 async def scheduler() -> None:
     """Run a scheduler on a free local port and print its address."""
-    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as running:
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0") as running:
         print(running.address, flush=True)
         await running.finished()
 

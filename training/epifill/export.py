@@ -37,6 +37,7 @@ METHOD_NAME = "epifill"
 
 FIGURES = {
     "marks.png": "Accuracy per mark, beside every other method",
+    "sizes.png": "Accuracy on all hidden marks, by the number of observed ones (random sets)",
     f"{METHOD_NAME}-scatter.png": "Predicted against true values of a left-out sample, each mark hidden alone",
     f"{METHOD_NAME}-loci.png": "Loci of that sample: the imputed track with its interval (pale), the training samples'"
     " mean, and the truth, each on its own scale",

@@ -6,8 +6,10 @@ with the track's quantile function and coverage: those of the whole track, thoug
 region.
 """
 
+import errno
 import json
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +21,7 @@ from app.core.assemblies import Assembly, get_assembly
 from app.core.errors import AssemblyMismatch
 from app.core.quantiles import Distribution, look_through
 from app.core.regions import PIECE_BINS, Region, join_pieces
-from app.core.signal import Signal
+from app.core.signal import Signal, runs
 
 _PIECES, _INDEX, _FORM = "pieces.npy", "index.npy", "form.json"
 
@@ -148,17 +150,23 @@ class _Binned:
         self.bin_size_bp: int = form["bin_size_bp"]
         self._index: NDArray[np.int32] = np.load(folder / _INDEX, mmap_mode="r")
         self._starts = piece_starts(self.assembly, self.bin_size_bp)
-        shape = (form["pieces"], PIECE_BINS)
-        empty = np.empty(shape, np.float32)  # an empty file cannot be mapped
-        self._pieces = np.memmap(folder / _PIECES, np.float32, "r", shape=shape) if form["pieces"] else empty
+        self._file = os.open(folder / _PIECES, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def _rows(self, first: int, count: int) -> NDArray[np.float32]:
+        """Pieces as they lie in the file. Read, not mapped: mapped pages would count as memory until all are."""
+        values = np.empty((count, PIECE_BINS), np.float32)
+        if os.preadv(self._file, [values.data], first * PIECE_BINS * values.itemsize) != values.nbytes:
+            raise OSError(errno.EIO, "A stored track is shorter than its index says", _PIECES)
+        return values
 
     @cached_property
     def distribution(self) -> Distribution:
         if "quantiles" in self._form:
             return Distribution(np.array(self._form["quantiles"], np.float32), self._form["covered_fraction"])
         # Epifill 0.1 stored whole tracks without it.
-        rows = range(len(self._pieces))
-        return look_through(rows, lambda row: self._pieces[row], self.assembly.n_bins(self.bin_size_bp))
+        rows = range(self._form["pieces"])
+        return look_through(rows, lambda row: self._rows(row, 1)[0], self.assembly.n_bins(self.bin_size_bp))
 
     @property
     def there(self) -> NDArray[np.bool_]:
@@ -171,7 +179,9 @@ class _Binned:
         numbers = np.arange(first // PIECE_BINS, -(-last // PIECE_BINS))
         rows = self._index[self._starts[region.chrom] + numbers]
         values = np.full((len(numbers), PIECE_BINS), np.nan, dtype=np.float32)
-        values[rows >= 0] = self._pieces[rows[rows >= 0]]
+        there = rows >= 0
+        for left, right in runs(there):  # what lies side by side on the genome lies so in the file
+            values[left:right] = self._rows(int(rows[left]), right - left)
         left = first - int(numbers[0]) * PIECE_BINS
         return values.ravel()[left : left + last - first]
 
@@ -184,7 +194,7 @@ class _Binned:
             if len(there):
                 ends = []
                 for number in (there[0], there[-1]):
-                    bins = np.flatnonzero(~np.isnan(self._pieces[self._index[begin + number]]))
+                    bins = np.flatnonzero(~np.isnan(self._rows(int(self._index[begin + number]), 1)[0]))
                     ends.append(number * PIECE_BINS + bins)
                 start = int(ends[0][0]) * self.bin_size_bp
                 found[chrom] = Region(chrom, start, min((int(ends[1][-1]) + 1) * self.bin_size_bp, length))

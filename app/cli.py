@@ -58,7 +58,7 @@ def serve(
     import uvicorn
 
     from app.main import create_app
-    from app.server import patient_protocol
+    from app.server import Server, patient_protocol
 
     settings = _settings(host=host, port=port, models=models, insecure=insecure or None)
     if settings.host not in _LOOPBACK and not (settings.api_keys_required or settings.insecure):
@@ -71,14 +71,8 @@ def serve(
     url = f"http://{shown}:{settings.port}"
     console.print(f"Epifill {__version__}\n  page  {url}/\n  API   {url}/docs", highlight=False)
     protocol = patient_protocol(settings.stall_seconds)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=protocol,
-        server_header=False,
-        timeout_graceful_shutdown=5,  # somebody may be watching an imputation, which goes on at the next start
-    )
+    config = uvicorn.Config(app, host=settings.host, port=settings.port, http=protocol, server_header=False)
+    Server(config, app.state.leaving.set).run()
 
 
 @cli.command("models")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from threading import Event
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -61,11 +62,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.samples = Samples(engine, data, settings.keep_samples_days)
     app.state.keys = Keys(engine)
     app.state.jobs = Imputations(engine, data, settings.keep_results_days)
+    data.started()
     workplace = Engine(settings.engine, settings.engine_workers, settings.resources)
     app.state.runner = Runner(
         app.state.jobs, app.state.samples, app.state.catalogue.get, workplace, settings.jobs_at_once
     )
     app.state.tasks = set()
+    app.state.leaving = Event()
     app.state.ingests = asyncio.Semaphore(_INGESTS_AT_ONCE)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads_at_once)
     app.state.imputations = asyncio.Semaphore(settings.max_imputations_at_once)

@@ -1,12 +1,28 @@
-"""uvicorn's HTTP protocol, with an end to its patience: by itself it waits forever for a request's headers."""
+"""uvicorn with an end to its patience: by itself it waits forever for a request's headers. It tells when it stops."""
 
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
+from types import FrameType
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _AT_ONCE = struct.pack("ii", 1, 0)
+
+
+class Server(uvicorn.Server):
+    """Tells that it was asked to stop, before it waits for the answers that are under way."""
+
+    def __init__(self, config: uvicorn.Config, leave: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leave = leave
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self._leave()
+        super().handle_exit(sig, frame)
 
 
 def patient_protocol(stall_seconds: float) -> type[H11Protocol]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.core.bigwig.write import BigWigWriter
-from app.core.errors import BadRegion, DiskFull, NoOverlap, WriteFailed
+from app.core.errors import BadRegion, DiskFull, ModelReplaced, NoOverlap, WriteFailed
 from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
@@ -112,8 +112,9 @@ def test_a_result_that_does_not_read_back_is_not_published(place: Folder, monkey
     publish.publish(str(place.path))
     assert (place.result / "manifest.json").exists()
     assert (place.result / "scores.png").exists()
-    assert not (place.path / "chunks").exists()
     publish.publish(str(place.path))  # done already
+    place.tidy()
+    assert {path.name for path in place.path.iterdir()} == {"work.json", "judged", "strength.npz", "result"}
 
 
 def test_a_cancelled_one_stops_at_the_next_tile(place: Folder) -> None:
@@ -144,6 +145,13 @@ def test_a_full_disk_is_named_and_other_faults_are_not_hidden(place: Folder, mon
         impute_chunk(str(place.path), 0)
     monkeypatch.setattr(chunks, "write_atomically", fail(errno.EIO))
     with pytest.raises(OSError, match="no"):
+        impute_chunk(str(place.path), 0)
+
+
+def test_a_replaced_model_is_not_mixed_in(place: Folder) -> None:
+    work = place.work()
+    place.create(work.model_copy(update={"model_sha256": "0"}))
+    with pytest.raises(ModelReplaced, match="panelled was replaced by another version meanwhile"):
         impute_chunk(str(place.path), 0)
 
 

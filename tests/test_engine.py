@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import Session, select, update
@@ -119,6 +120,18 @@ def test_workers_over_tcp_on_a_scheduler_that_exists(
             assert ended(client, job)["status"] == "finished"
 
 
+def test_an_engine_of_this_machine_listens_to_no_other() -> None:
+    engine = Engine(workers=1)
+    try:
+        engine.submit(print).result(timeout=60)
+        own = [p for p in psutil.Process().children(recursive=True) if "app.jobs.process" in " ".join(p.cmdline())]
+        family = {child for process in own for child in (process, *process.children(recursive=True))}
+        heard = {c.laddr.ip for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        assert heard == {"127.0.0.1"}
+    finally:
+        engine.close()
+
+
 def test_an_engine_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(EngineLost, match="cannot be reached"):
         Engine(f"tcp://127.0.0.1:{free_port()}", wait_seconds=1).submit(print)
@@ -158,8 +171,11 @@ def test_two_servers_on_one_database_share_the_work(
     with Session(engines[0]) as session:  # the owner has not been heard of for a while
         session.exec(update(ImputationJob).where(ImputationJob.id == first).values(lease=now() - timedelta(seconds=1)))
         session.commit()
+    assert stores[0].claim(owner, 10) == []  # it has it, and only has to say so
     assert [row.id for row in stores[1].claim(other, 10)] == [first]
     assert not stores[0].finish(first, owner, None, [])
+    stores[0].fail(first, owner, "no longer mine")
+    assert (tmp_path / "data/imputations" / first).exists()
     assert stores[1].finish(first, other, None, [])
     assert not stores[1].finish(first, other, None, [])
     assert stores[0].cancel_or_delete("o", first) is None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -142,6 +143,8 @@ def test_one_key_makes_one_imputation(client: httpx2.Client, tracks: dict[str, P
     other = start(client, sample, "one", regions=["chr21:33,750,000-33,760,000"])
     assert other.status_code == 409
     assert other.json()["type"] == "urn:epifill:problem:key-reused"
+    client.delete(f"/v1/samples/{sample}").raise_for_status()
+    assert start(client, sample, "one", regions=["chrM"]).json()["id"] == answers[0].json()["id"]
     listed = client.get("/v1/imputations", params={"limit": 500}).json()["imputations"]
     assert sum(job["sample"] == sample for job in listed) == 1
 
@@ -159,7 +162,12 @@ def test_ended_ones_can_be_deleted_and_pages_go_on(client: httpx2.Client, tracks
     assert set(ids) <= set(seen)
     assert seen == sorted(set(seen))
     for one in ids:
-        assert client.delete(f"/v1/imputations/{one}").status_code == 204
+        kept = client.delete(f"/v1/imputations/{one}", params={"only_cancel": True})
+        assert (kept.status_code, kept.json()["type"]) == (409, "urn:epifill:problem:has-ended")
+        with ThreadPoolExecutor(4) as pool:
+            codes = list(pool.map(lambda _, one=one: client.delete(f"/v1/imputations/{one}").status_code, range(4)))
+        assert 204 in codes
+        assert set(codes) <= {204, 404}
         assert client.get(f"/v1/imputations/{one}").status_code == 404
 
 
@@ -212,6 +220,20 @@ def test_what_is_not_there_is_told(client: httpx2.Client, finished: tuple[dict, 
     own = job["links"]["self"]
     for name in ("CTCF.bigWig", "H3K9me3.middle.bigWig", "H3K9me3.imputed.bigWig", "..bigWig"):
         assert client.get(f"{own}/tracks/{name}").status_code == 404
+
+
+def test_a_server_that_stops_does_not_wait_for_watchers(
+    panel_models: Path, tracks: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = {"models": panel_models, "default_model": "panelled", "engine": "tcp://127.0.0.1:9"}  # no engine there
+    with serve(tmp_path / "data", **settings) as server, httpx2.Client(base_url=server.url, timeout=60) as client:
+        job = start(client, upload(client, tracks, MARKS[:2])).json()
+        with client.stream("GET", job["links"]["events"]) as stream:
+            lines = stream.iter_lines()
+            assert next(lines)
+            server.process.terminate()
+            assert list(lines)[-1] == ""
+        assert server.process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
 def test_a_cancelled_one_frees_everything(

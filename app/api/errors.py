@@ -42,6 +42,7 @@ PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.UnknownTrack: (404, "unknown-track", "There is no such track"),
     errors.UnknownImputation: (404, "unknown-imputation", "There is no such imputation"),
     errors.NotFinished: (409, "not-finished", "The imputation has no result"),
+    errors.ModelReplaced: (409, "model-replaced", "The model was replaced"),
     errors.HasEnded: (409, "has-ended", "The imputation has ended"),
     errors.EngineLost: (503, "engine-lost", "Long imputations cannot be worked on now"),
     errors.KeyReused: (409, "key-reused", "The Idempotency-Key was used before"),

@@ -21,7 +21,7 @@ from app.core.errors import NotFinished, NothingObserved, UnknownImputation, Unk
 from app.core.marks import plan
 from app.jobs.publish import HUB, MANIFEST, PICTURE
 from app.jobs.runner import Runner
-from app.jobs.work import RESULT, Folder, Input, make_work
+from app.jobs.work import INPUTS, RESULT, Folder, Input, make_work
 from app.store.imputations import OPEN, Imputations
 from app.store.samples import Samples
 from app.store.tables import ImputationJob
@@ -68,6 +68,11 @@ def start(
     ] = None,
 ) -> ImputationAnswer:
     """Start an imputation in the background. Without `regions`, everything that the tracks cover is imputed."""
+    asked = {"sample": sample, **new.model_dump()}
+    sha256 = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    if known := jobs.by_key(owner, idempotency_key, sha256):  # whatever became of the sample since
+        response.headers["Location"] = f"/v1/imputations/{known.id}"
+        return ImputationAnswer.of(known)
     model = models.get(new.model or "")
     found, tracks = stored.get(owner, sample)
     ready = {track.mark: track for track in tracks if track.status == "ready" and track.mark in model.marks}
@@ -75,14 +80,13 @@ def start(
         raise NothingObserved(f"The sample has no track that is ready and that {model.name} knows; upload one first.")
     check_fit(model, found.assembly)
     settled = plan(model, list(ready), new.mask, new.targets)
-    asked = {"sample": sample, **new.model_dump()}
     row = ImputationJob(
         id="",
         owner=owner,
         sample_id=found.id,
         sample_name=found.name,
         idempotency_key=idempotency_key,
-        request_sha256=hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        request_sha256=sha256,
         request={
             "model": {"name": model.name, "version": model.manifest.version},
             "observed": settled.observed,
@@ -113,7 +117,7 @@ def _link_inputs(stored: Samples, tracks, folder: Path) -> dict[str, Input]:  # 
     """Keep the tracks' binned forms for the imputation, whatever becomes of the sample."""
     inputs = {}
     for track in tracks:
-        place = folder / "inputs" / track.mark
+        place = folder / INPUTS / track.mark
         stored.link(track, place)
         inputs[track.mark] = Input(path=str(place), file=track.file_name, sha256=track.sha256)
     return inputs
@@ -144,7 +148,7 @@ def show(row: Existing) -> ImputationAnswer:
     response_class=EventSourceResponse,
     responses=problem_responses(401, 404),
 )
-async def events(row: Existing, owner: Owner, jobs: Jobs) -> AsyncIterator[ServerSentEvent]:
+async def events(row: Existing, request: Request, owner: Owner, jobs: Jobs) -> AsyncIterator[ServerSentEvent]:
     """Send the imputation's state as a server-sent event whenever it changes, until it has ended."""
     before = None
     while True:
@@ -152,7 +156,7 @@ async def events(row: Existing, owner: Owner, jobs: Jobs) -> AsyncIterator[Serve
         if now != before:
             yield ServerSentEvent(data=now, event="state")
         before = now
-        if now.status not in OPEN:
+        if now.status not in OPEN or request.app.state.leaving.is_set():
             return
         await asyncio.sleep(_LOOK_SECONDS)
         try:

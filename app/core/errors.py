@@ -108,6 +108,10 @@ class NotFinished(EpifillError):
     """A result that is not there yet, or never will be."""
 
 
+class ModelReplaced(EpifillError):
+    """A model that is not the one that an imputation was started with."""
+
+
 class HasEnded(EpifillError):
     """An imputation that was to be cancelled, but has ended."""
 

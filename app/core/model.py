@@ -69,6 +69,11 @@ class Model:
         return self.manifest.name
 
     @property
+    def sha256(self) -> str:
+        """A hash of all its files but model.json."""
+        return hashlib.sha256(repr(sorted(self.manifest.sha256.items())).encode()).hexdigest()
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """The marks it imputes and imputes from, in the order of its tensors."""
         return tuple(self.manifest.marks)

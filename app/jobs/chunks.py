@@ -4,7 +4,6 @@ Whoever does a piece needs the imputation's folder and the folder of models at t
 """
 
 import errno
-import os
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
 from app.core.binned import BinnedTracks
-from app.core.errors import DiskFull, NoOverlap, WriteFailed
+from app.core.errors import DiskFull, ModelReplaced, NoOverlap, WriteFailed
 from app.core.impute import impute
 from app.core.marks import Plan
 from app.core.model import Model, sha256_of
@@ -32,38 +31,38 @@ _SCORED_BINS = 4_000_000
 """Most bins of a track that are kept for its score; of longer ones, every k-th bin is scored."""
 
 
-def _on_disk(piece: Callable[..., None]) -> Callable[..., None]:
+def on_disk(piece: Callable[..., None]) -> Callable[..., None]:
     """Say in plain words that the disk is full, and that a folder that went away was removed on purpose."""
 
     @wraps(piece)
     def run(folder: str, *which: Any) -> None:
         try:
             piece(folder, *which)
-        except (OSError, WriteFailed) as error:
+        except OSError as error:
             Folder(Path(folder)).check()
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or isinstance(error, WriteFailed):
-                free = os.statvfs(folder)
-                if free.f_bavail * free.f_frsize < _LITTLE or not isinstance(error, WriteFailed):
-                    raise DiskFull(DISK_FULL) from None
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(DISK_FULL) from None
+            raise
+        except WriteFailed:
+            Folder(Path(folder)).check()
             raise
 
     return run
 
 
-_LITTLE = 2**20
-"""Bytes left on a disk that count as none: pyBigWig does not say why it could not write."""
-
-
 @lru_cache(maxsize=2)
-def _model(folder: str, graph_sha256: str, threads: int) -> Model:  # noqa: ARG001  (another graph is another model)
-    """A model, loaded once per worker."""
-    return Model(Path(folder), threads)
+def _model(folder: str, model_sha256: str, threads: int) -> Model:
+    """A model, loaded once per worker; raises ModelReplaced."""
+    model = Model(Path(folder), threads)
+    if model.sha256 != model_sha256:
+        raise ModelReplaced(f"{model.name} was replaced by another version meanwhile; start the imputation again.")
+    return model
 
 
 @lru_cache(maxsize=4)
 def _opened(folder: str, created: int) -> tuple[Work, Model, Tracks | BinnedTracks]:  # noqa: ARG001
     work = Folder(Path(folder)).work()
-    model = _model(str(Path(work.models) / work.model), work.graph_sha256, work.threads)
+    model = _model(str(Path(work.models) / work.model), work.model_sha256, work.threads)
     return work, model, work.open(model.assembly, model.manifest.bin_size_bp)
 
 
@@ -73,7 +72,7 @@ def opened(folder: Path) -> tuple[Work, Model, Tracks | BinnedTracks]:
     return _opened(str(folder), (folder / WORK).stat().st_mtime_ns)
 
 
-@_on_disk
+@on_disk
 def judge_tracks(folder: str) -> None:
     """Find out how strong the tracks are."""
     place = Folder(Path(folder))
@@ -84,7 +83,7 @@ def judge_tracks(folder: str) -> None:
     write_atomically(place.path / JUDGED, lambda file: None)
 
 
-@_on_disk
+@on_disk
 def impute_chunk(folder: str, number: int, advance: Callable[[int], None] = lambda bins: None) -> None:
     """Impute one chunk: `values`, float32 (outputs, targets, bins), and where the panel had nothing."""
     place = Folder(Path(folder))
@@ -106,7 +105,7 @@ def impute_chunk(folder: str, number: int, advance: Callable[[int], None] = lamb
     write_atomically(place.chunk(number), write)
 
 
-@_on_disk
+@on_disk
 def probe(folder: str, number: int, mark: str) -> None:
     """Hide an observed mark on one stretch and impute it: `truth`, `model` and `panel`, float32 (bins,) each."""
     place = Folder(Path(folder))
@@ -141,7 +140,7 @@ def _without(strength: Strength | None, model: Model, mark: str) -> Strength | N
     return Strength(quantiles, {other: share for other, share in strength.judged.items() if other != mark})
 
 
-@_on_disk
+@on_disk
 def assemble(folder: str, mark: str, part: str) -> None:
     """Write the bigWig of a target's part from the chunks, read it back, compare, and note what it holds."""
     place = Folder(Path(folder))

@@ -1,6 +1,7 @@
 """Where pieces of work are done: Dask behind one small interface."""
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from distributed.scheduler import KilledWorker
 
 from app.core.errors import EngineLost
 from app.jobs import QUIET
+
+_ANSWER_SECONDS = 5
 
 Task = Future[None]
 """A piece of work that was given to the engine."""
@@ -49,7 +52,7 @@ class Engine:
     resources
         What a worker must have, such as {"GPU": 1}.
     wait_seconds
-        How long to wait for an engine that does not answer.
+        How long to wait at most for an engine that does not answer.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Engine:
         self._address = address
         self._workers = workers or len(os.sched_getaffinity(0))
         self._resources = resources or {}
+        self._needs = tuple(self._resources.items())
         self._client: Client | None = None
         self._processes: list[subprocess.Popen[str]] = []
 
@@ -66,8 +70,15 @@ class Engine:
         """How many pieces can be done at once."""
         if not self._address:
             return self._workers
-        workers = self._connected().scheduler_info(n_workers=-1)["workers"].values()
-        return max(1, sum(int(worker["nthreads"]) for worker in workers))
+        client = self._connected()
+        try:
+            scheduler: Any = client.scheduler
+            found = client.sync(scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
+        except Exception as error:
+            self.close()
+            raise EngineLost(f"The engine at {self._address} does not answer.") from error
+        fit = (w for w in found["workers"].values() if all(w["resources"].get(r, 0) >= n for r, n in self._needs))
+        return max(1, sum(int(worker["nthreads"]) for worker in fit))
 
     def submit(self, piece: Callable[..., None], *given: Any) -> Task:
         """Have a piece of work done; raises EngineLost."""
@@ -127,7 +138,8 @@ class Engine:
         self.close()
         try:
             address = self._address or self._start()
-            self._client = Client(address, timeout=self._wait_seconds, set_as_default=False)
+            wait = _ANSWER_SECONDS if self._address else self._wait_seconds  # it is asked again at the next turn
+            self._client = Client(address, timeout=min(wait, self._wait_seconds), set_as_default=False)
         except (OSError, TimeoutError) as error:
             self.close()
             raise EngineLost(f"The engine at {self._address or 'this machine'} cannot be reached.") from error
@@ -135,16 +147,18 @@ class Engine:
 
     def _start(self) -> str:
         """Start a scheduler and workers on this machine."""
-        scheduler = self._spawn("scheduler")
-        address = (scheduler.stdout.readline() if scheduler.stdout else "").strip()
+        told = self._spawn("scheduler", subprocess.PIPE).stdout
+        ready = told and select.select([told], [], [], self._wait_seconds)[0]
+        address = told.readline().strip() if told and ready else ""
         if not address:
             raise OSError("the scheduler did not start")
-        self._spawn("workers", address, str(self._workers), *(f"{k}={v}" for k, v in self._resources.items()))
+        resources = (f"{name}={amount}" for name, amount in self._needs)
+        self._spawn("workers", subprocess.DEVNULL, address, str(self._workers), *resources)
         return address
 
-    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "app.jobs.process", *arguments]
+    def _spawn(self, kind: str, stdout: int, *given: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "app.jobs.process", kind, str(os.getpid()), *given]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **QUIET}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
+        process = subprocess.Popen(command, stdout=stdout, text=True, env=environment)  # noqa: S603
         self._processes.append(process)
         return process

@@ -1,6 +1,7 @@
-"""The processes of an engine: `python -m app.jobs.process scheduler`, or `workers ADDRESS COUNT [RESOURCE=AMOUNT ...]`.
+"""The processes of an engine of this machine, listening to this machine alone.
 
-Started by a server, they end when it ends, however it ends.
+`python -m app.jobs.process scheduler PARENT`, or `workers PARENT ADDRESS COUNT [RESOURCE=AMOUNT ...]`: started by a
+server, whose process id is PARENT, they end when it ends, however it ends.
 """
 
 import asyncio
@@ -29,8 +30,13 @@ async def scheduler() -> None:
         await running.finished()
 
 
-async def workers(address: str, count: int, resources: Mapping[str, float]) -> None:
+async def workers(address: str, count: int, resources: Mapping[str, float], host: str | None = None) -> None:
     """Run workers of one thread each, each started anew when it dies, until the scheduler ends or a signal comes.
+
+    Parameters
+    ----------
+    host
+        Address that the workers listen at; Dask lets whoever reaches it run code. Default: all of this machine's.
 
     Raises
     ------
@@ -41,7 +47,16 @@ async def workers(address: str, count: int, resources: Mapping[str, float]) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     nannies = [
-        Nanny(address, nthreads=1, memory_limit=0, resources=dict(resources), dashboard=False, death_timeout=30)
+        Nanny(
+            address,
+            nthreads=1,
+            memory_limit=0,
+            resources=dict(resources),
+            host=host,
+            dashboard=False,
+            dashboard_address=f"{host or ''}:0",
+            death_timeout=30,
+        )
         for _ in range(count)
     ]
     try:
@@ -58,18 +73,18 @@ def read_resources(texts: Iterable[str]) -> dict[str, float]:
     return {name: float(amount) for name, _, amount in (text.partition("=") for text in texts)}
 
 
-def die_with_parent() -> None:
-    """Be killed when the process that started this one ends."""
+def die_with_parent(parent: int) -> None:
+    """Be killed when the process that started this one, `parent`, ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
+    if os.getppid() != parent:  # it has ended already
         os._exit(1)
 
 
 if __name__ == "__main__":
-    die_with_parent()
-    kind, *given = sys.argv[1:]
+    kind, parent, *given = sys.argv[1:]
+    die_with_parent(int(parent))
     if kind == "scheduler":
         asyncio.run(scheduler())
     else:
         address, count, *resources = given
-        asyncio.run(workers(address, int(count), read_resources(resources)))
+        asyncio.run(workers(address, int(count), read_resources(resources), "127.0.0.1"))

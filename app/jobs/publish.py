@@ -1,7 +1,6 @@
 """The end of an imputation: scores, manifest, track hub and picture, put in place with the bigWigs all at once."""
 
 import platform
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from app.core.model import Model
 from app.core.panel import Gaps
 from app.core.regions import Region
 from app.core.scores import Score, score
-from app.jobs.chunks import noted, opened
+from app.jobs.chunks import noted, on_disk, opened
 from app.jobs.hub import hub_text
 from app.jobs.picture import draw_scores
 from app.jobs.work import Folder, Work, write_atomically
@@ -29,6 +28,7 @@ Scores = dict[str, dict[str, Score | None]]
 """By observed mark: of the `model` that imputed it from the others, and of the `panel_mean`, None without one."""
 
 
+@on_disk
 def publish(folder: str) -> None:
     """Write what stands beside the bigWigs, and give the result its name."""
     place = Folder(Path(folder))
@@ -47,8 +47,9 @@ def publish(folder: str) -> None:
     if scores:
         draw_scores(scores, partial / PICTURE)
     place.check()
+    for left in partial.glob("*.partial"):  # by a worker that died
+        left.unlink()
     partial.rename(place.result)
-    shutil.rmtree(place.path / "chunks", ignore_errors=True)
 
 
 def track_link(mark: str, part: str) -> str:

@@ -2,20 +2,23 @@
 
 import logging
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import orjson
 
-from app.core.errors import EngineLost, EpifillError
+from app.core.errors import EngineLost, EpifillError, WriteFailed
 from app.core.model import Model
 from app.jobs.chunks import assemble, impute_chunk, judge_tracks, noted, probe
 from app.jobs.engine import Engine, State, Task
 from app.jobs.publish import MANIFEST, publish
-from app.jobs.work import JUDGED, Cancelled, Folder, Work
+from app.jobs.work import JUDGED, Folder, Work
 from app.store.imputations import Imputations
 from app.store.samples import Samples
 from app.store.tables import ImputationJob, new_id
@@ -152,8 +155,8 @@ class Runner:
         while not self._stopping.wait(_RENEW_SECONDS):
             try:
                 self._imputations.renew(self.id)
-            except Exception:
-                log.exception("the database could not be told that this server is there")
+            except Exception as error:
+                log.error("the database could not be told that this server is there: %s", told(error))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -161,35 +164,51 @@ class Runner:
                 self._turn()
             except EngineLost as error:
                 log.warning("%s", error)
-            except Exception:
-                log.exception("an imputation's turn failed")
-                self._wake.wait(1)
+            except Exception as error:
+                log.error("imputations could not be seen to: %s", told(error))
+                self._stopping.wait(1)
             self._wake.wait(_REST_SECONDS)
             self._wake.clear()
         self._engine.close()  # here, as its processes die with the thread that started them
 
     def _turn(self) -> None:
-        held = self._imputations.held(self.id)
-        for gone in self._jobs.keys() - held:
+        held = {row.id: row for row in self._imputations.held(self.id)}
+        for gone in self._jobs.keys() - held.keys():
             self._drop(self._jobs.pop(gone))
         if len(self._jobs) < self._at_once:
-            for row in self._imputations.claim(self.id, self._at_once - len(self._jobs)):
-                self._take(row)
-        for job in list(self._jobs.values()):
-            self._collect(job)
-        self._hand_out()
+            held |= {row.id: row for row in self._imputations.claim(self.id, self._at_once - len(self._jobs))}
+        for row in held.values():
+            with self._alone("an imputation could not be seen to"):
+                self._see_to(row)
         if time.monotonic() - self._expired > _EXPIRE_SECONDS:
             self._expired = time.monotonic()
-            self._imputations.expire()
-            self._samples.expire()
+            with self._alone("what has expired could not be deleted"):
+                self._imputations.expire()
+                self._samples.expire()
+        self._hand_out()
+
+    @contextmanager
+    def _alone(self, fault: str) -> Iterator[None]:
+        """Keep what goes wrong with one from the others."""
+        try:
+            yield
+        except Exception as error:
+            log.error("%s: %s", fault, told(error))
+
+    def _see_to(self, row: ImputationJob) -> None:
+        if row.id not in self._jobs:
+            self._take(row)
+        if row.id in self._jobs:
+            self._collect(self._jobs[row.id])
 
     def _take(self, row: ImputationJob) -> None:
         folder = Folder(self._imputations.folder(row))
         try:
             work = folder.work()
             model = self._models(work.model)
-        except EpifillError as error:
-            self._imputations.fail(row.id, self.id, f"It cannot go on: {error}")
+        except (EpifillError, ValueError) as error:
+            reason = str(error) if isinstance(error, EpifillError) else "what it is made of cannot be read."
+            self._imputations.fail(row.id, self.id, f"It cannot go on: {reason}")
             return
         job = Job(row.id, folder, work, tuple(model.manifest.outputs), model.manifest.bin_size_bp)
         job.count_done()
@@ -209,12 +228,12 @@ class Runner:
                 job.done += piece.bins
             elif outcome.state is State.LOST:
                 job.todo.appendleft(piece)
-            elif isinstance(outcome.error, EpifillError) and not isinstance(outcome.error, Cancelled):
+            elif isinstance(outcome.error, EpifillError) and not isinstance(outcome.error, WriteFailed):
                 self._fail(job, str(outcome.error))
                 return
-            elif not isinstance(outcome.error, Cancelled):
+            else:
                 job.tries[piece] += 1
-                log.warning("%s failed, try %d", piece.what, job.tries[piece], exc_info=outcome.error)
+                log.warning("%s failed, try %d: %s", piece.what, job.tries[piece], told(outcome.error))
                 if job.tries[piece] >= MOST_TRIES:
                     self._fail(job, _reason(piece, outcome.state))
                     return
@@ -229,30 +248,41 @@ class Runner:
                 self._finish(job)
 
     def _hand_out(self) -> None:
-        """Give the engine as much as it can do at once, in turns; then whoever dies, dies of its own piece."""
+        """Give the engine as much as it can do at once, in turns.
+
+        A piece that failed before is tried with nothing else under way, so that no other is taken for its fault.
+        """
         waiting = [job for job in self._jobs.values() if job.todo]
-        if not waiting:
+        running = [(job, piece) for job in self._jobs.values() for piece in job.running.values()]
+        if not waiting or any(job.tries[piece] for job, piece in running):
             return
-        room = self._engine.width() - sum(len(job.running) for job in self._jobs.values())
+        suspects = [job for job in waiting if job.tries[job.todo[0]]]
+        if suspects:
+            if not running:
+                self._submit(suspects[0])
+            return
+        room = self._engine.width() - len(running)
         while room > 0 and waiting:
-            for job in list(waiting):
-                if room > 0:
-                    piece = job.todo.popleft()
-                    try:
-                        task = self._engine.submit(piece.do, str(job.folder.path), *piece.given)
-                    except EngineLost:
-                        job.todo.appendleft(piece)
-                        raise
-                    job.running[task] = piece
-                    self._engine.when_done(task, self._wake.set)
-                    room -= 1
-                if not job.todo:
-                    waiting.remove(job)
+            for job in waiting[:room]:
+                self._submit(job)
+            room -= len(waiting)
+            waiting = [job for job in waiting if job.todo]
+
+    def _submit(self, job: Job) -> None:
+        piece = job.todo.popleft()
+        try:
+            task = self._engine.submit(piece.do, str(job.folder.path), *piece.given)
+        except EngineLost:
+            job.todo.appendleft(piece)
+            raise
+        job.running[task] = piece
+        self._engine.when_done(task, self._wake.set)
 
     def _finish(self, job: Job) -> None:
         manifest = orjson.loads((job.folder.result / MANIFEST).read_bytes())
         scores = manifest["hidden_scores"] or None
         self._imputations.finish(job.id, self.id, scores, manifest["warnings"])
+        job.folder.tidy()
         del self._jobs[job.id]
 
     def _fail(self, job: Job, reason: str) -> None:
@@ -267,6 +297,15 @@ class Runner:
             self._engine.drop(task)
         job.running.clear()
         job.todo.clear()
+
+
+def told(error: BaseException | None) -> str:
+    """What a log may hold of an error: its kind and where it arose, not its words, which may name files and values."""
+    if isinstance(error, EpifillError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__) if error else None
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 def _reason(piece: Piece, state: State) -> str:

@@ -1,12 +1,13 @@
 """What an imputation is made of: its folder, its chunks, and all that decides its result.
 
-An imputation's folder holds `work.json`, written once and never changed; `strength.npz`; `chunks/`, one file per piece
-that is done; `result.partial/` while the result is put together; and `result/` when it is there. Whoever finds
-`work.json` gone stops: the imputation was cancelled.
+An imputation's folder holds `work.json`, written once and never changed; `inputs/`, the tracks; `strength.npz`;
+`chunks/`, one file per piece that is done; `result.partial/` while the result is put together; and `result/` when it is
+there. Whoever finds `work.json` gone stops: the imputation was cancelled.
 """
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,14 @@ from app.core.bigwig.read import TrackFile, Tracks
 from app.core.binned import BinnedTracks
 from app.core.errors import EpifillError, NoOverlap
 from app.core.marks import Plan
-from app.core.model import GRAPH_FILE, Model
+from app.core.model import Model
 from app.core.regions import PIECE_BINS, Region, join_regions, parse_region
 from app.core.strength import Strength
 
 PROBE_BINS, MOST_PROBES = 4 * PIECE_BINS, 12
 """Bins of a stretch on which observed marks are hidden and scored, and the number of stretches at most."""
 
-WORK, STRENGTH, JUDGED, CHUNKS, RESULT = "work.json", "strength.npz", "judged", "chunks", "result"
+WORK, STRENGTH, JUDGED, CHUNKS, RESULT, INPUTS = "work.json", "strength.npz", "judged", "chunks", "result", "inputs"
 
 
 class Cancelled(EpifillError):
@@ -59,8 +60,8 @@ class Work(BaseModel):
     ----------
     sample
         Its name, for people.
-    models, model, graph_sha256
-        Folder of models, name, and hash of the model's graph.
+    models, model, model_sha256
+        Folder of models, name, and hash of the model.
     threads
         Per run of the model; 1 where there is a worker per core.
     inputs
@@ -79,7 +80,7 @@ class Work(BaseModel):
     sample: str
     models: str
     model: str
-    graph_sha256: str
+    model_sha256: str
     threads: int
     inputs: dict[str, Input]
     observed: tuple[str, ...]
@@ -130,7 +131,7 @@ def make_work(
         sample=sample,
         models=str(models.absolute()),
         model=model.name,
-        graph_sha256=model.manifest.sha256[GRAPH_FILE],
+        model_sha256=model.sha256,
         threads=threads,
         inputs=inputs,
         observed=plan.observed,
@@ -185,7 +186,8 @@ class Folder:
 
     def create(self, work: Work) -> None:
         """Write what is to be done."""
-        (self.path / CHUNKS).mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.path / CHUNKS).mkdir(exist_ok=True)
         write_atomically(self.path / WORK, lambda file: file.write(work.model_dump_json().encode()))
 
     def work(self) -> Work:
@@ -199,6 +201,11 @@ class Folder:
         """Raise Cancelled if the imputation is gone."""
         if not (self.path / WORK).exists():
             raise Cancelled("The imputation was cancelled.")
+
+    def tidy(self) -> None:
+        """Remove what a finished result does not need."""
+        for name in (CHUNKS, INPUTS):
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
     def chunk(self, number: int) -> Path:
         """Where a chunk's values are."""

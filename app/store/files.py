@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from contextlib import suppress
@@ -28,14 +29,21 @@ class DataFolder:
         incoming = root / "incoming"
         for folder in (incoming, self._tracks, self._imputations):
             folder.mkdir(parents=True, exist_ok=True)
+        self._starting = (root / _LOCK).open("w")
+        fcntl.flock(self._starting, fcntl.LOCK_EX)  # until `started`: no other server starts meanwhile
         self.alone = not [left for left in incoming.iterdir() if not _remove_if_deserted(left)]
         self._incoming = Path(tempfile.mkdtemp(dir=incoming))
         self._lock = (self._incoming / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
+    def started(self) -> None:
+        """Let other servers start: what crashes have left is cleaned up."""
+        self._starting.close()
+
     def close(self) -> None:
         """Remove this process's folder of uploads."""
         shutil.rmtree(self._incoming, ignore_errors=True)
+        self._starting.close()
         self._lock.close()
 
     def stored(self) -> list[tuple[str, str]]:
@@ -81,14 +89,15 @@ class DataFolder:
 
     def remove_imputation(self, imputation_id: str) -> None:
         """Remove an imputation's folder: first its name, so that whoever works on it stops."""
-        doomed = self.new_incoming() / "removed"
+        doomed = self._incoming / f"removed-{secrets.token_hex(8)}"  # a new folder would need room
         with suppress(FileNotFoundError):
             self.imputation(imputation_id).rename(doomed)
-        shutil.rmtree(doomed.parent)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def link_binned(self, track: Path, place: Path) -> None:
         """Give a track's binned form another name, under which it stays when the track is deleted."""
-        place.mkdir(parents=True)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.mkdir()
         for path in track.iterdir():
             if path.name != ORIGINAL:
                 try:

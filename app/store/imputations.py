@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, func, or_
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, select, update
+from sqlalchemy import Engine, and_, func, or_
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session, col, delete, select, update
 
 from app.core.errors import HasEnded, KeyReused, LimitReached, UnknownImputation
 from app.store.files import DataFolder
@@ -72,7 +72,7 @@ class Imputations:
             The key came before with another request.
         LimitReached
         """
-        if found := self._by_key(new):
+        if found := self.by_key(new.owner, new.idempotency_key, new.request_sha256):
             return found, False
         with Session(self._engine) as session:
             query = select(func.count()).select_from(ImputationJob)
@@ -88,7 +88,7 @@ class Imputations:
                 session.commit()
         except IntegrityError:
             self._folder.remove_imputation(new.id)
-            if found := self._by_key(new):
+            if found := self.by_key(new.owner, new.idempotency_key, new.request_sha256):
                 return found, False
             raise
         except BaseException:
@@ -96,15 +96,14 @@ class Imputations:
             raise
         return new, True
 
-    def _by_key(self, new: ImputationJob) -> ImputationJob | None:
-        if new.idempotency_key is None:
+    def by_key(self, owner: str, key: str | None, request_sha256: str) -> ImputationJob | None:
+        """The imputation that a key has made; raises KeyReused if it was for another request."""
+        if key is None:
             return None
         with Session(self._engine, expire_on_commit=False) as session:
-            query = select(ImputationJob).where(
-                ImputationJob.owner == new.owner, ImputationJob.idempotency_key == new.idempotency_key
-            )
+            query = select(ImputationJob).where(ImputationJob.owner == owner, ImputationJob.idempotency_key == key)
             found = session.exec(query).first()
-        if found and found.request_sha256 != new.request_sha256:
+        if found and found.request_sha256 != request_sha256:
             raise KeyReused("This Idempotency-Key came before with another request; send a new key with a new request.")
         return found
 
@@ -141,7 +140,7 @@ class Imputations:
         if only_cancel:
             raise HasEnded("The imputation has ended already; its result was kept.")
         with Session(self._engine) as session:
-            session.delete(session.merge(found))
+            session.exec(delete(ImputationJob).where(col(ImputationJob.id) == found.id))
             session.commit()
         self._folder.remove_imputation(imputation_id)
         return None
@@ -149,7 +148,8 @@ class Imputations:
     def claim(self, runner: str, most: int) -> list[ImputationJob]:
         """Take over up to `most` imputations that nobody sees to, the oldest first."""
         time = now()
-        free = or_(col(ImputationJob.runner).is_(None), col(ImputationJob.lease) < time)
+        lapsed = and_(col(ImputationJob.lease) < time, col(ImputationJob.runner) != runner)
+        free = or_(col(ImputationJob.runner).is_(None), lapsed)
         mine = []
         with Session(self._engine, expire_on_commit=False) as session:
             query = select(ImputationJob.id).where(col(ImputationJob.status).in_(OPEN), free)
@@ -185,11 +185,11 @@ class Imputations:
             )
             session.commit()
 
-    def held(self, runner: str) -> set[str]:
-        """The ids of the imputations that a server still sees to."""
-        with Session(self._engine) as session:
-            query = select(ImputationJob.id).where(ImputationJob.runner == runner, ImputationJob.status == "running")
-            return set(session.exec(query))
+    def held(self, runner: str) -> list[ImputationJob]:
+        """The imputations that a server still sees to."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            query = select(ImputationJob).where(ImputationJob.runner == runner, ImputationJob.status == "running")
+            return list(session.exec(query))
 
     def progress(self, imputation_id: str, runner: str, bins_done: int, bins_per_second: float | None) -> None:
         """Note how far an imputation is."""
@@ -201,9 +201,20 @@ class Imputations:
         return self._end(imputation_id, runner, "finished", values)
 
     def fail(self, imputation_id: str, runner: str, reason: str) -> None:
-        """End an imputation without a result. Its files go first: the disk may be full, and the database on it."""
-        self._folder.remove_imputation(imputation_id)
-        self._end(imputation_id, runner, "failed", {"reason": reason})
+        """End an imputation without a result, and remove its files; nothing happens if it is not the runner's any more.
+
+        Where the database has no room, the files go first: the disk may be full, and the database on it.
+        """
+        values = {"reason": reason}
+        try:
+            mine = self._end(imputation_id, runner, "failed", values)
+        except OperationalError:
+            if imputation_id not in {row.id for row in self.held(runner)}:
+                return
+            self._folder.remove_imputation(imputation_id)
+            mine = self._end(imputation_id, runner, "failed", values)
+        if mine:
+            self._folder.remove_imputation(imputation_id)
 
     def _end(self, imputation_id: str, runner: str | None, status: str, values: dict[str, Any]) -> bool:
         time = now()

@@ -198,6 +198,7 @@ class Samples:
             track.status, track.problem = "ready", None
             track.file_name, track.sha256, track.bytes, track.stored_bytes = file_name, sha256, size, stored
             track.assembly, track.quality, track.warnings = taken.assembly, taken.quality, taken.warnings
+            track.created = now()
             sample.assembly = taken.assembly
             session.add(sample)
             session.add(track)

@@ -1,6 +1,8 @@
 """Write imputed tracks as bigWig, checked before they are published."""
 
+import errno
 import os
+import secrets
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +17,8 @@ from app.core.regions import Region
 from app.core.signal import runs
 
 _ENTRIES_AT_ONCE = 1_000_000
+_MARGIN_BYTES = 512 * 1024
+"""What must be free on the disk besides what is written."""
 
 
 class BigWigWriter:
@@ -34,7 +38,7 @@ class BigWigWriter:
 
     def __init__(self, path: Path, assembly: Assembly, bin_size_bp: int) -> None:
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         self._assembly = assembly
         self._bin_size_bp = bin_size_bp
         self._covered_bp = 0
@@ -70,6 +74,7 @@ class BigWigWriter:
             raise ValueError(f"{region} passes the end of {region.chrom} ({length:,} bp)")
         if np.isinf(values).any():
             raise ValueError(f"infinite values in {region}")
+        self._check_room(values.nbytes)
         size = self._bin_size_bp
         starts = region.start + size * np.arange(len(values))
         whole = len(values) - int(starts[-1] + size > length)
@@ -84,6 +89,15 @@ class BigWigWriter:
             self._bigwig.addEntries([region.chrom], [start], ends=[length], values=[value])
         self._count(starts, values, length)
 
+    def _check_room(self, more: int) -> None:
+        """Raise OSError before libBigWig meets a full disk: it ends the process then, or leaves a file cut short.
+
+        Its zoom levels, written at the end, take up to another third of the file.
+        """
+        disk = os.statvfs(self._partial.parent)
+        if disk.f_bavail * disk.f_frsize < more + self._partial.stat().st_size // 3 + _MARGIN_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path.name)
+
     def _count(self, starts: NDArray[np.int64], values: NDArray[np.float32], length: int) -> None:
         present = ~np.isnan(values)
         widths = np.minimum(self._bin_size_bp, length - starts)[present]
@@ -94,6 +108,7 @@ class BigWigWriter:
 
     def _publish(self) -> None:
         """Close the file, compare what it says with what was added, and give it its name."""
+        self._check_room(0)
         self._bigwig.close()
         failed = WriteFailed(f"'{self._path.name}' did not read back as written; is the disk full?")
         try:
@@ -103,6 +118,7 @@ class BigWigWriter:
         tolerance = 1e-6 * self._absolute_sum  # summed in another order, values may cancel
         if (
             written is None
+            or not _closed(self._partial)
             or written.covered_bases != self._covered_bp
             or not abs(written.total - self._sum) <= tolerance
         ):
@@ -110,3 +126,11 @@ class BigWigWriter:
         with self._partial.open("rb") as file:
             os.fsync(file.fileno())
         self._partial.replace(self._path)
+
+
+def _closed(path: Path) -> bool:
+    """Whether a bigWig ends as one that was written to its end does: with its magic number."""
+    with path.open("rb") as file:
+        first = file.read(4)
+        file.seek(-4, os.SEEK_END)
+        return file.read(4) == first

@@ -237,3 +237,22 @@ def test_real_track_reads_as_pybigwig_reads_it(real_data: Path) -> None:
     with pyBigWig.open(str(path)) as file:
         expected = file.values(region.chrom, region.start, region.end, numpy=True)[::25]
     np.testing.assert_array_equal(read(path, region), expected)
+
+
+def test_a_full_disk_is_met_before_it_breaks_the_writer(small_disk: Path) -> None:
+    """libBigWig ends the process when a write fails, or leaves a file cut short."""
+    path = small_disk / "x.bigWig"
+    values = np.random.default_rng(0).random(40_000).astype(np.float32)
+    regions = Region("chr1", 0, 200_000_000).pieces(25 * len(values))
+
+    def fill() -> None:
+        with BigWigWriter(path, HG19, 25) as writer:
+            for region in regions:
+                writer.add(region, values)
+
+    with pytest.raises(OSError, match="No space left"):
+        fill()
+    assert list(small_disk.iterdir()) == []
+    with BigWigWriter(path, HG19, 25) as writer:
+        writer.add(Region("chr1", 0, 1_000_000), values)
+    assert [found.name for found in small_disk.iterdir()] == ["x.bigWig"]

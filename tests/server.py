@@ -1,6 +1,7 @@
 """The real service in a process of its own, for tests of sockets, disks and memory."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,11 @@ class Server:
         """Memory that the process holds now."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def interruptible() -> None:
+    """In a child, before it starts: take Ctrl-C, though a shell that runs the tests in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ from app.store.tables import ApiKey
 from tests.test_api import problem
 from tests.test_cli import refused, run
 
-SAMPLE, MISSING = "{sample}", "0" * 32
+MISSING = "0" * 32
 OPEN = "open"
 ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/healthz"): OPEN,
@@ -35,11 +35,20 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/v1/samples/{sample}/tracks/{mark}"): {},
     ("get", "/v1/samples/{sample}/tracks/{mark}.bigWig"): {},
     ("delete", "/v1/samples/{sample}/tracks/{mark}"): {},
+    ("post", "/v1/samples/{sample}/imputations"): {"json": {"regions": ["chrM"]}},
+    ("get", "/v1/imputations"): {},
+    ("get", "/v1/imputations/{imputation}"): {},
+    ("get", "/v1/imputations/{imputation}/events"): {},
+    ("get", "/v1/imputations/{imputation}/tracks/{track}.bigWig"): {},
+    ("get", "/v1/imputations/{imputation}/manifest.json"): {},
+    ("get", "/v1/imputations/{imputation}/hub.txt"): {},
+    ("get", "/v1/imputations/{imputation}/scores.png"): {},
+    ("delete", "/v1/imputations/{imputation}"): {},
 }
 """Every route of the API, and a request that would be right for its owner."""
 
 CLOSED = [route for route, request in ROUTES.items() if request is not OPEN]
-OWNED = [route for route in CLOSED if "{sample}" in route[1]]
+OWNED = [route for route in CLOSED if "{sample}" in route[1] or "{imputation}" in route[1]]
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +66,16 @@ def guarded(
         sample = client.post("/v1/samples", json={"name": "ours"}, headers=bearer).json()["id"]
         content = tracks["H3K4me1"].read_bytes()
         assert client.put(f"/v1/samples/{sample}/tracks/H3K4me1", content=content, headers=bearer).status_code == 201
-        yield {"client": client, "ours": ours, "theirs": theirs, "revoked": revoked, "sample": sample, "keys": keys}
+        job = client.post(f"/v1/samples/{sample}/imputations", json={"regions": ["chrM"]}, headers=bearer).json()["id"]
+        ids = {"sample": sample, "imputation": job}
+        yield {"client": client, "ours": ours, "theirs": theirs, "revoked": revoked, "keys": keys, **ids}
 
 
-def ask(guarded: dict[str, Any], route: tuple[str, str], sample: str, key: str | None) -> Response:
+def ask(guarded: dict[str, Any], route: tuple[str, str], key: str | None, missing: bool = False) -> Response:
     method, path = route
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    filled = path.format(sample=sample, mark="H3K4me1", model="toy")
+    ids = {name: MISSING if missing else guarded[name] for name in ("sample", "imputation")}
+    filled = path.format(mark="H3K4me1", track="H3K9me3", model="toy", **ids)
     return guarded["client"].request(method, filled, headers=headers, **ROUTES[route])
 
 
@@ -80,7 +92,7 @@ def test_without_a_good_key_nothing_is_told(guarded: dict[str, Any], route: tupl
              guarded["revoked"], ours + "x", ours.upper()]  # fmt: skip
     answers = []
     for key in wrong:
-        response = ask(guarded, route, guarded["sample"], key)
+        response = ask(guarded, route, key)
         problem(response, 401, "key-refused")
         assert response.headers["www-authenticate"] == "Bearer"
         answers.append(response.content)
@@ -89,9 +101,9 @@ def test_without_a_good_key_nothing_is_told(guarded: dict[str, Any], route: tupl
 
 @pytest.mark.parametrize("route", OWNED, ids=" ".join)
 def test_a_foreign_id_answers_like_a_missing_one(guarded: dict[str, Any], route: tuple[str, str]) -> None:
-    foreign = ask(guarded, route, guarded["sample"], guarded["theirs"])
-    missing = ask(guarded, route, MISSING, guarded["theirs"])
-    problem(foreign, 404, "unknown-sample")
+    foreign = ask(guarded, route, guarded["theirs"])
+    missing = ask(guarded, route, guarded["theirs"], missing=True)
+    problem(foreign, 404, "unknown-sample" if "{sample}" in route[1] else "unknown-imputation")
     assert foreign.content == missing.content
     assert {k: v for k, v in foreign.headers.items() if k != "date"} == dict(missing.headers)
 
@@ -117,8 +129,10 @@ def test_the_owner_still_has_everything(guarded: dict[str, Any]) -> None:
         shown = guarded["client"].get(f"/v1/samples/{guarded['sample']}", headers=bearer).json()
         assert [track["status"] for track in shown["tracks"]] == ["ready"]
         assert len(guarded["client"].get("/v1/samples", headers=bearer).json()["samples"]) == 1
+        assert len(guarded["client"].get("/v1/imputations", headers=bearer).json()["imputations"]) == 1
     bearer = {"Authorization": f"Bearer {guarded['theirs']}"}
     assert guarded["client"].get("/v1/samples", headers=bearer).json()["samples"] == []
+    assert guarded["client"].get("/v1/imputations", headers=bearer).json()["imputations"] == []
 
 
 def test_open_routes_stay_open(guarded: dict[str, Any]) -> None:
@@ -131,7 +145,7 @@ def test_secrets_are_kept_as_hashes_and_stay_out_of_logs(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         for key in (guarded["ours"], guarded["theirs"]):
-            ask(guarded, ("get", "/v1/samples"), "", key)
+            ask(guarded, ("get", "/v1/samples"), key)
     for key in (guarded["ours"], guarded["theirs"]):
         _, key_id, secret = key.split("_", 2)
         assert secret not in caplog.text

@@ -20,6 +20,7 @@ from app.core.model import Model, sha256_of
 from app.core.regions import Region
 from app.jobs import chunks
 from tests.conftest import CHR21, CHRM, MARKS
+from tests.server import interruptible
 
 ROOT = Path(__file__).parents[1]
 
@@ -149,7 +150,8 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
 
     def start(out: Path) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "app", "impute", *options, "--out", str(out)]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, stderr=pipe, stdout=pipe, text=True, preexec_fn=interruptible)
 
     stopped, whole, place = tmp_path / "stopped", tmp_path / "whole", tmp_path / "stopped/.epifill/chunks"
     first = start(stopped)

@@ -23,7 +23,7 @@ from app.cli import main
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from tests.conftest import CHR21
-from tests.server import Server, free_port, serve
+from tests.server import Server, free_port, interruptible, serve
 
 KEY = "epf_0123456789_secret"
 BYTES = bytes(range(256)) * 4096
@@ -69,9 +69,8 @@ def last_line(result: tuple[int, str, str]) -> str:
 def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A Python module that runs until the block ends."""
     command = [sys.executable, "-m", *arguments]
-    with subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
+    pipe, own = subprocess.PIPE, {**os.environ, **environment}
+    with subprocess.Popen(command, env=own, stdout=pipe, stderr=pipe, text=True, preexec_fn=interruptible) as running:
         try:
             yield running
         finally:

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app import __version__
+from app.client.command import jobs
 from app.core.errors import EpifillError
 from app.jobs import QUIET
-from app.jobs_cli import jobs
 from app.settings import Settings
 
 if TYPE_CHECKING:

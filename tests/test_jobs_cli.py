@@ -18,8 +18,8 @@ import httpx2
 import numpy as np
 import pytest
 
-from app import jobs_client
 from app.cli import main
+from app.client import server as server_module
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from tests.conftest import CHR21
@@ -245,7 +245,7 @@ START = "POST /v1/samples/s1/imputations"
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs_client, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(server_module, "PATIENCE_S", 0.2)
 
 
 # The request

@@ -6,8 +6,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -15,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from app.client.answers import Created, Job, JobFailed, JobPage, Result, ResultManifest
 from app.core.errors import EpifillError
 
 _T = TypeVar("_T")
@@ -51,120 +50,8 @@ class BadServer(EpifillError):
     """An address or a key that no server can have."""
 
 
-class JobFailed(EpifillError):
-    """A job without a result."""
-
-
 class BadResult(EpifillError):
     """A result that did not arrive as the server made it, or cannot be stored."""
-
-
-class Progress(BaseModel):
-    """How far a job is."""
-
-    bins_done: int = 0
-    bins_total: int | None = None
-    bins_per_second: float | None = None
-    seconds_left: float | None = None
-
-
-class Figures(BaseModel):
-    """Agreement of one imputed mark with the truth."""
-
-    pearson: float | None
-    pearson_arcsinh: float | None
-    spearman: float | None
-    mse_arcsinh: float | None
-    bins: int
-
-
-class Comparison(BaseModel):
-    """The model's figures beside those of the mean of its training samples."""
-
-    model: Figures
-    panel_mean: Figures | None = None
-
-
-class ModelName(BaseModel):
-    """Which model a job uses."""
-
-    name: str
-    version: str
-
-
-class Links(BaseModel):
-    """Where a job's results are, once it has finished."""
-
-    manifest: str | None = None
-    hub: str | None = None
-    scores_picture: str | None = None
-    tracks: dict[str, dict[str, str | None]] = {}
-
-
-class Job(BaseModel):
-    """A long imputation, as the server shows it."""
-
-    id: str
-    status: str
-    reason: str | None = None
-    model: ModelName
-    targets: list[str]
-    progress: Progress = Progress()
-    scores: dict[str, Comparison] | None = None
-    warnings: list[str] = []
-    created: datetime
-    links: Links = Links()
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more happens to it."""
-        return self.status not in ("queued", "running")
-
-    def check_finished(self) -> None:
-        """Raise JobFailed, with the reason, unless there is a result."""
-        if self.status == "failed":
-            raise JobFailed(f"The job {self.id} failed: {self.reason or 'the server gives no reason.'}")
-        if self.status == "cancelled":
-            raise JobFailed(f"The job {self.id} was cancelled{f': {self.reason}' if self.reason else '.'}")
-        if self.status != "finished":
-            raise JobFailed(f"The job {self.id} is {self.status}; its results are there once it has finished.")
-
-
-class _Page(BaseModel):
-    imputations: list[Job]
-    next: str | None = None
-
-
-class _Created(BaseModel):
-    id: str
-
-
-class _Output(BaseModel):
-    sha256: str
-
-
-class _Manifest(BaseModel):
-    outputs: dict[str, _Output]
-
-
-@dataclass(frozen=True)
-class Result:
-    """A file of a job.
-
-    Attributes
-    ----------
-    name, link
-        What it is called here, and where it is.
-    sha256
-        The hash that the manifest gives it; None if it gives none.
-    renamed
-        For the track hub, which names the others: their place on the server relative to it, and their name here.
-    """
-
-    name: str
-    link: str
-    sha256: str | None = None
-    renamed: tuple[tuple[str, str], ...] = ()
 
 
 class _Patience:
@@ -224,7 +111,7 @@ class Server:
 
     def create_sample(self, name: str) -> str:
         """The id of a new sample."""
-        return self._read(_Created, self._send("POST", "/v1/samples", json={"name": name}).text).id
+        return self._read(Created, self._send("POST", "/v1/samples", json={"name": name}).text).id
 
     def check_sample(self, sample: str) -> None:
         """Raise Refused if there is no such sample."""
@@ -256,7 +143,7 @@ class Server:
         after: str | None = ""
         while after is not None:
             asked = {"limit": "100"} | ({"after": after} if after else {})
-            page = self._read(_Page, self._send("GET", "/v1/imputations", params=asked).text)
+            page = self._read(JobPage, self._send("GET", "/v1/imputations", params=asked).text)
             yield from page.imputations
             after = page.next if page.next != after else None
 
@@ -290,7 +177,7 @@ class Server:
         if not job.links.manifest:
             raise JobFailed(f"The results of job {job.id} are no longer on the server; submit it again.")
         manifest = _persist(lambda: self._send("GET", _own(job.links.manifest or ""))).content
-        outputs = self._read(_Manifest, manifest).outputs
+        outputs = self._read(ResultManifest, manifest).outputs
         results = []
         for mark, parts in job.links.tracks.items():
             for part, link in parts.items():

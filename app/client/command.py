@@ -21,7 +21,8 @@ from rich.table import Table
 from app.core.errors import EpifillError
 
 if TYPE_CHECKING:
-    from app.jobs_client import Figures, Job, Server
+    from app.client.answers import Figures, Job
+    from app.client.server import Server
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 _INTERRUPTED = 130
@@ -134,7 +135,7 @@ def cancel_job(job_id: JobId, server: ServerUrl = DEFAULT_SERVER, key: ApiKey = 
 
 @contextmanager
 def _server(url: str, key: str | None) -> Iterator["Server"]:
-    from app.jobs_client import Server  # takes longer to import than `epifill --help` may
+    from app.client.server import Server  # takes longer to import than `epifill --help` may
 
     with Server(url, key) as service:
         yield service
@@ -186,7 +187,7 @@ def _upload(service: "Server", sample: str, tracks: dict[str, Path]) -> None:
 
 def _watch(service: "Server", job_id: str) -> None:
     """Show a job until it has ended, then its scores and warnings; raises JobFailed if it has no result."""
-    from app.jobs_client import Unreachable
+    from app.client.server import Unreachable
 
     job = service.job(job_id)
     texts = (TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("bins", "rate", "left"))

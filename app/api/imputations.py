@@ -216,40 +216,36 @@ def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Res
     return _file(row, jobs, request, name, "application/octet-stream")
 
 
-@router.head("/imputations/{imputation}/manifest.json", include_in_schema=False)
-@router.get(
-    "/imputations/{imputation}/manifest.json",
-    summary="Where the result comes from",
-    response_class=FileResponse,
-    responses=_result_of("application/json"),
+def _serve(name: str, kind: str, summary: str, description: str) -> None:
+    """Add the route of a file that stands beside the tracks."""
+
+    def answer(row: Existing, request: Request, jobs: Jobs) -> Response:
+        return _file(row, jobs, request, name, kind)
+
+    path = f"/imputations/{{imputation}}/{name}"
+    router.head(path, include_in_schema=False)(answer)
+    described = {"summary": summary, "description": description, "responses": _result_of(kind)}
+    router.get(path, response_class=FileResponse, **described)(answer)  # type: ignore[arg-type]
+
+
+_serve(
+    MANIFEST,
+    "application/json",
+    "Where the result comes from",
+    "Answer the manifest: every input's, model's and output's hash, parameters and versions.",
 )
-def result_manifest(row: Existing, request: Request, jobs: Jobs) -> Response:
-    """Answer the manifest: every input's, model's and output's hash, parameters and versions."""
-    return _file(row, jobs, request, MANIFEST, "application/json")
-
-
-@router.head("/imputations/{imputation}/hub.txt", include_in_schema=False)
-@router.get(
-    "/imputations/{imputation}/hub.txt",
-    summary="A UCSC track hub of the result",
-    response_class=FileResponse,
-    responses=_result_of("text/plain"),
+_serve(
+    HUB,
+    "text/plain",
+    "A UCSC track hub of the result",
+    "Answer a single-file track hub: give this address to the UCSC Genome Browser.",
 )
-def result_hub(row: Existing, request: Request, jobs: Jobs) -> Response:
-    """Answer a single-file track hub: give this address to the UCSC Genome Browser."""
-    return _file(row, jobs, request, HUB, "text/plain")
-
-
-@router.head("/imputations/{imputation}/scores.png", include_in_schema=False)
-@router.get(
-    "/imputations/{imputation}/scores.png",
-    summary="How well each observed mark was imputed, as a picture",
-    response_class=FileResponse,
-    responses=_result_of("image/png"),
+_serve(
+    PICTURE,
+    "image/png",
+    "How well each observed mark was imputed, as a picture",
+    "Answer a picture of the accuracy on the sample's own marks, hidden in turn.",
 )
-def result_picture(row: Existing, request: Request, jobs: Jobs) -> Response:
-    """Answer a picture of the accuracy on the sample's own marks, hidden in turn."""
-    return _file(row, jobs, request, PICTURE, "image/png")
 
 
 def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, kind: str) -> Response:

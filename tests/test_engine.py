@@ -28,7 +28,7 @@ from app.store.samples import Samples
 from app.store.tables import ImputationJob, Sample, now
 from tests.conftest import MARKS, mount_small_disk
 from tests.crashes import Service
-from tests.poison import poisoned_chunk
+from tests.poison import endless_assembly, poisoned_chunk
 from tests.server import free_port
 from tests.test_crashes import sample  # noqa: F401  (a fixture)
 from tests.test_imputations import start, upload
@@ -61,6 +61,27 @@ def test_a_chunk_that_kills_its_worker_fails_its_job_alone(
         assert ended(client, good)["status"] == "finished"
         assert not (tmp_path / "data/imputations" / bad).exists()
     assert (tmp_path / "data/deaths").read_text() == "xxx"
+
+
+def test_a_piece_that_does_not_listen_is_cancelled_with_its_worker(
+    panel_models: Path, tracks: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "assemble", endless_assembly)
+    settings = Settings(models=panel_models, default_model="panelled", data=tmp_path / "data", engine_workers=1)
+    with TestClient(create_app(settings)) as client:
+        poison, fine = (upload(client, tracks, MARKS[:2], name) for name in ("poison", "fine"))
+        job = start(client, poison, score=False).json()["id"]
+        stage = tmp_path / "data/imputations" / job / "chunks"
+        deadline = time.monotonic() + 60
+        while not list(stage.glob("*.npz")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)  # until it is at the assembly; were it not, the test would be easier
+        busy = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+        assert client.delete(f"/v1/imputations/{job}").status_code == 202
+        _, alive = psutil.wait_procs([p for p in busy if p.cpu_percent(0.5) > 50], timeout=5)
+        assert not alive
+        assert not stage.exists()
+        assert ended(client, start(client, fine, score=False).json()["id"])["status"] == "finished"
 
 
 @pytest.fixture(params=[1_000_000, 3_500_000], ids=["chunks", "bigWig"])

@@ -4,7 +4,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -110,6 +110,17 @@ class Engine:
         """Forget a piece of work; one that is under way sees by itself that it is not wanted any more."""
         with suppress(Exception):  # the engine is gone, and the piece with it
             task.cancel(force=True)
+
+    def end(self, tasks: Sequence[Task]) -> None:
+        """End the workers that are at some pieces of work and would not stop by themselves; others take their place."""
+        client, keys = self._client, {task.key for task in tasks}
+        if client is None or not keys:
+            return
+        with suppress(Exception):  # the engine is gone, and the pieces with it
+            scheduler: Any = client.scheduler
+            at_work = client.sync(scheduler.processing, workers=None, callback_timeout=_ANSWER_SECONDS)
+            busy = [worker for worker, held in at_work.items() if keys & set(held)]
+            client.restart_workers(busy, timeout=_ANSWER_SECONDS, raise_for_error=False)
 
     def alive(self) -> bool:
         """Whether the engine is there and answers."""

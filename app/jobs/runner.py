@@ -293,6 +293,8 @@ class Runner:
         del self._jobs[job.id]
 
     def _drop(self, job: Job) -> None:
+        # Nothing stops libBigWig while it closes a genome's file, which takes many seconds.
+        self._engine.end([task for task, piece in job.running.items() if piece.do is assemble])
         for task in job.running:
             self._engine.drop(task)
         job.running.clear()

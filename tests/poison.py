@@ -18,6 +18,7 @@ def poisoned_chunk(folder: str, number: int) -> None:
 def endless_assembly(folder: str, mark: str, part: str) -> None:
     """It looks at nothing, as libBigWig does while it closes a file."""
     while Folder(Path(folder)).work().sample == "poison":
+        (Path(folder).parent.parent / "assembling").touch()
         for _ in range(10**10):
             pass
     assemble(folder, mark, part)

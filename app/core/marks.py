@@ -2,8 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from app.core.errors import AmbiguousMark, DuplicateMark, NothingObserved, NothingToImpute, UnknownMark
 from app.core.model import Model
@@ -21,14 +22,23 @@ class Plan:
         Marks with a track that is hidden from the model; their imputation can be scored.
     targets
         Marks to impute.
+    warnings
+        One sentence for each track that was set aside: it counts as not observed.
     """
 
     observed: tuple[str, ...]
     masked: tuple[str, ...]
     targets: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def plan(model: Model, tracks: Sequence[str], mask: Sequence[str] = (), targets: Sequence[str] = ()) -> Plan:
+def plan(
+    model: Model,
+    tracks: Sequence[str],
+    mask: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    unusable: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
     """Settle which marks are imputed from which.
 
     Parameters
@@ -39,6 +49,8 @@ def plan(model: Model, tracks: Sequence[str], mask: Sequence[str] = (), targets:
         Marks to treat as missing though a track may be there.
     targets
         Marks to impute; default: every mark of the model that has no track or is masked.
+    unusable
+        Tracks that tell nothing, by mark: why, in one sentence. They are set aside, unless they are masked.
 
     Raises
     ------
@@ -49,8 +61,11 @@ def plan(model: Model, tracks: Sequence[str], mask: Sequence[str] = (), targets:
     for mark in tracks:
         if tracks.count(mark) > 1:
             raise DuplicateMark(f"{mark} has two tracks; give one track per mark.", mark)
-    observed = tuple(m for m in model.marks if m in tracks and m not in mask)
+    observed = tuple(m for m in model.marks if m in tracks and m not in mask and m not in unusable)
+    warnings = tuple(f"{m} was set aside and counts as not observed: {unusable[m]}" for m in tracks if m in unusable)
     if not observed:
+        if warnings:
+            raise NothingObserved(f"No track is left to impute from: {' '.join(warnings)}")
         if tracks:
             raise NothingObserved("Every track is masked; leave at least one mark unmasked to impute from.")
         raise NothingObserved("There is no track; give at least one to impute from.")
@@ -66,7 +81,7 @@ def plan(model: Model, tracks: Sequence[str], mask: Sequence[str] = (), targets:
             f"All {len(model.marks)} marks of {model.name} are measured, so there is nothing to impute;"
             " mask one to impute it from the others."
         )
-    return Plan(observed, tuple(m for m in model.marks if m in tracks and m in mask), wanted)
+    return Plan(observed, tuple(m for m in model.marks if m in tracks and m in mask), wanted, warnings)
 
 
 def check_mark(mark: str, model: Model) -> None:

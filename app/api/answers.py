@@ -7,13 +7,14 @@ from fastapi import Request, Response
 
 from app.api.formats import Format, respond
 from app.core.binned import BinnedTracks
-from app.core.caveats import caveats
 from app.core.errors import BadRegion, Busy, NoInterval, NoOverlap, RegionTooLarge
-from app.core.impute import impute
+from app.core.impute import impute, looked_at
 from app.core.marks import Plan
 from app.core.model import Model
 from app.core.regions import Region, parse_region
 from app.core.strength import judge
+from app.core.trust import trust
+from app.core.warnings import Outcome, warnings_of
 
 
 def several(values: Sequence[str]) -> list[str]:
@@ -56,11 +57,9 @@ def check_interval(interval: bool, model: Model) -> None:
         raise NoInterval(f"{model.name} gives no interval; leave out `interval`, or choose another model.", model.name)
 
 
-def looked_at(region: Region, model: Model) -> list[Region]:
-    """What an imputation of the region looks at."""
-    reach = max(model.manifest.halo_bins, model.manifest.min_bins) * model.manifest.bin_size_bp
-    around = region.extend(reach, model.assembly.length(region.chrom))
-    return [around, *(model.yardstick.regions if model.yardstick else ())]
+def read_around(region: Region, model: Model) -> list[Region]:
+    """What an imputation of the region reads: what its result depends on, and where tracks are judged."""
+    return [looked_at(region, model), *(model.yardstick.regions if model.yardstick else ())]
 
 
 def answer(
@@ -80,12 +79,21 @@ def answer(
         No region was asked for, and the tracks cover several chromosomes.
     NoOverlap, RegionTooLarge, RegionTooShort
     """
-    wanted = region or check_size(_covered_region(tracks), model, max_bins)
+    observed = tracks.select(plan.observed)
+    wanted = region or check_size(_covered_region(observed), model, max_bins)
     strength = judge(tracks, model, plan.observed)
-    imputation = impute(tracks, model, plan, wanted, strength=strength)
-    covered = imputation.trim()
-    warnings = caveats(tracks, model, strength, imputation.gaps)
-    return respond(model, plan, imputation if region else covered, warnings, format, interval)
+    whole = impute(tracks, model, plan, wanted, strength=strength)
+    trimmed = whole.trim()
+    imputation = whole if region else trimmed
+    covered = int(imputation.imputed.covered().sum())
+    outcome = Outcome(
+        strength=strength,
+        gaps=imputation.gaps,
+        trust=trust(model.manifest, dict.fromkeys(plan.targets, covered), imputation.gaps),
+        scores=imputation.scores(),
+    )
+    warnings = warnings_of(tracks, model, plan, outcome)
+    return respond(model, plan, imputation, outcome, warnings, format, interval)
 
 
 def _covered_region(tracks: BinnedTracks) -> Region:

@@ -13,11 +13,12 @@ import numpy as np
 import orjson
 from fastapi.responses import Response
 
-from app.api.schemas import ModelName, PanelUse, Summary, TrackScore
+from app.api.schemas import ModelName, PanelUse, Summary, TargetTrust, TrackScore
 from app.core.bigwig.write import BigWigWriter
 from app.core.impute import Imputation
 from app.core.marks import Plan
 from app.core.model import Model
+from app.core.warnings import Outcome
 
 RESULT_HEADER = "Epifill-Result"
 
@@ -41,7 +42,13 @@ class Format(StrEnum):
 
 
 def respond(
-    model: Model, plan: Plan, imputation: Imputation, warnings: list[str], format: Format, interval: bool
+    model: Model,
+    plan: Plan,
+    imputation: Imputation,
+    outcome: Outcome,
+    warnings: list[str],
+    format: Format,
+    interval: bool,
 ) -> Response:
     """Answer with an imputation; its summary and scores also stand in the header `Epifill-Result`.
 
@@ -56,9 +63,10 @@ def respond(
         masked=list(plan.masked),
         interval_coverage=model.manifest.interval_coverage,
         panel=PanelUse.of(model, imputation),
+        trust={mark: TargetTrust.model_validate(found) for mark, found in (outcome.trust or {}).items()},
         warnings=warnings,
     ).model_dump()
-    scores = {mark: TrackScore.of(score).model_dump() for mark, score in imputation.scores().items()}
+    scores = {mark: TrackScore.of(score).model_dump() for mark, score in (outcome.scores or {}).items()}
     # In ASCII, as a header must be.
     headers = {RESULT_HEADER: json.dumps({**summary, "targets": plan.targets, "scores": scores})}
     if format is Format.json:

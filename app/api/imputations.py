@@ -79,7 +79,7 @@ def start(
     if not ready:
         raise NothingObserved(f"The sample has no track that is ready and that {model.name} knows; upload one first.")
     check_fit(model, found.assembly)
-    settled = plan(model, list(ready), new.mask, new.targets)
+    settled = plan(model, list(ready), new.mask, new.targets, stored.open(list(ready.values())).unusable())
     row = ImputationJob(
         id="",
         owner=owner,

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
 from app.api.access import Owner
-from app.api.answers import answer, asked_region, check_interval, looked_at, several, turn
+from app.api.answers import answer, asked_region, check_interval, read_around, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
@@ -20,6 +20,7 @@ from app.core.binned import BinnedTracks
 from app.core.errors import AmbiguousMark
 from app.core.marks import mark_of_file, plan
 from app.core.model import Model
+from app.store.files import ORIGINAL
 from app.store.ingest import Limits, take_in
 
 router = APIRouter(prefix="/v1", tags=["impute"])
@@ -82,7 +83,8 @@ async def impute_tracks(
     chosen = models.get(model)
     names = _marks(tracks, several(marks), chosen)
     check_interval(interval, chosen)
-    settled = plan(chosen, names, several(mask), several(targets))
+    hidden, asked = several(mask), several(targets)
+    plan(chosen, names, hidden, asked)  # before anything is read
     wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
     limits = Limits(memory_bytes=settings.ingest_memory_bytes)
     with ExitStack() as stack:
@@ -90,13 +92,15 @@ async def impute_tracks(
         for track, mark in zip(tracks, names, strict=True):
             folder = folders[mark] = stack.enter_context(incoming(request.app.state.data))
             await receive(pieces_of(track), folder)
-            around = looked_at(wanted, chosen) if wanted else []
+            around = read_around(wanted, chosen) if wanted else []
             size = chosen.manifest.bin_size_bp
             async with request.app.state.ingests:
-                await take_in(folder, track.filename or mark, chosen.assembly.name, size, limits, around)
+                await take_in(folder / ORIGINAL, folder, track.filename or mark, chosen.assembly.name, size, limits, around)
         async with turn(request):
+            ingested = BinnedTracks(folders)
+            settled = plan(chosen, names, hidden, asked, ingested.unusable())
             return await run_in_threadpool(
-                answer, BinnedTracks(folders), chosen, settled, wanted, settings.max_region_bins, format, interval
+                answer, ingested, chosen, settled, wanted, settings.max_region_bins, format, interval
             )
 
 

@@ -13,8 +13,7 @@ from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
 from app.api.schemas import RegionAnswer
 from app.api.tracks import BIN_SIZE_BP
-from app.core.binned import BinnedTracks
-from app.core.errors import AssemblyMismatch, NothingObserved, TrackNotReady, UnknownModel
+from app.core.errors import AssemblyMismatch, NothingObserved, UnknownModel
 from app.core.marks import plan
 from app.core.model import Model
 
@@ -55,17 +54,14 @@ async def impute_region(
     chosen = models.get(model)
     check_interval(interval, chosen)
     found, tracks = await run_in_threadpool(stored.get, owner, sample)
-    folders = {mark: path for mark, path in stored.binned(tracks).items() if mark in chosen.marks}
-    if not folders:
+    ready = [track for track in tracks if track.status == "ready" and track.mark in chosen.marks]
+    if not ready:
         raise NothingObserved(f"The sample has no track that is ready and that {chosen.name} knows; upload one first.")
     check_fit(chosen, found.assembly)
-    settled = plan(chosen, list(folders), several(mask), several(targets))
     wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
     async with turn(request):
-        try:
-            opened = await run_in_threadpool(BinnedTracks, folders)
-        except FileNotFoundError:
-            raise TrackNotReady("A track of the sample has just been replaced; ask again.") from None
+        opened = await run_in_threadpool(stored.open, ready)
+        settled = plan(chosen, list(opened.marks), several(mask), several(targets), opened.unusable())
         return await run_in_threadpool(
             answer, opened, chosen, settled, wanted, settings.max_region_bins, format, interval
         )

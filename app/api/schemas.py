@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.impute import Imputation
-from app.core.manifest import Accuracy, PanelDescription, Provenance
+from app.core.manifest import Accuracy, MarkAccuracy, PanelDescription, Provenance
 from app.core.model import Model
 from app.core.scores import Score
 from app.jobs.publish import track_link
@@ -74,7 +74,9 @@ class TrackScore(BaseModel):
     pearson_arcsinh: float | None = Field(description="Pearson r of arcsinh(-log10 p)")
     spearman: float | None
     mse_arcsinh: float | None = Field(description="Mean squared error of arcsinh(-log10 p)")
-    bins: int = Field(description="Bins that both tracks cover")
+    bins: int = Field(description="Bins that were compared: those that both tracks cover")
+    every: int = Field(description="Every so many bins one was compared; 1 = all")
+    reason: str | None = Field(description="Why a measure is null")
 
     @classmethod
     def of(cls, score: Score) -> Self:
@@ -110,6 +112,19 @@ class PanelUse(BaseModel):
         return cls(samples=panel.samples, bins_without=gaps.bins, regions_without=[str(r) for r in gaps.regions])
 
 
+class TargetTrust(BaseModel):
+    """How far to trust a target: where the model had its panel, and its accuracy on samples it had not seen."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    bins: int = Field(description="Imputed bins")
+    panel_share: float | None = Field(
+        examples=[0.12], description="Share of them where the panel has a value; null for a model without a panel"
+    )
+    with_panel: MarkAccuracy | None = Field(description="Accuracy to expect where the panel has a value")
+    without_panel: MarkAccuracy | None = Field(description="Accuracy to expect where it has none; null: not measured")
+
+
 class Summary(BaseModel):
     """What was imputed from what."""
 
@@ -123,6 +138,7 @@ class Summary(BaseModel):
         examples=[0.8], description="Share of the truth that should lie between `lower` and `upper`; null without them"
     )
     panel: PanelUse | None
+    trust: dict[str, TargetTrust] = Field(description="How far to trust each target")
     warnings: list[str] = Field(description="What to know before one trusts the result")
 
 
@@ -256,6 +272,7 @@ class ImputationAnswer(BaseModel):
     regions: list[str] | None
     progress: Progress
     scores: dict[str, HiddenScore] | None
+    trust: dict[str, TargetTrust] | None = Field(description="How far to trust each target; null until it has finished")
     warnings: list[str]
     created: datetime
     started: datetime | None
@@ -283,7 +300,7 @@ class ImputationAnswer(BaseModel):
             seconds_left=left / row.bins_per_second if row.bins_per_second else None,
         )
         shown = {name: row.request[name] for name in ("model", "observed", "masked", "targets", "regions")}
-        fields = ("id", "status", "reason", "scores", "warnings", "created", "started", "ended", "expires")
+        fields = ("id", "status", "reason", "scores", "trust", "warnings", "created", "started", "ended", "expires")
         own_fields = {name: getattr(row, name) for name in fields}
         return cls(sample=row.sample_id, progress=progress, links=links, **shown, **own_fields)
 

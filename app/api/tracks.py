@@ -18,7 +18,7 @@ from app.api.uploads import Received, check_digest, pieces_of, receive
 from app.core.errors import BadName, Busy, EpifillError, TrackNotReady
 from app.core.marks import check_mark, mark_of_file
 from app.settings import Settings
-from app.store.files import DataFolder
+from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Limits, take_in
 from app.store.samples import Samples
 
@@ -171,7 +171,7 @@ class _Upload:
         try:
             gate: asyncio.Semaphore = self._request.app.state.ingests
             async with gate:
-                taken = await take_in(received.folder, self._name, assembly, BIN_SIZE_BP, limits)
+                taken = await take_in(received.folder / ORIGINAL, received.folder, self._name, assembly, BIN_SIZE_BP, limits)
             await run_in_threadpool(
                 self._stored.finish,
                 track_id,

@@ -2,28 +2,34 @@
 
 A folder holds `pieces.npy`, float32 (pieces, PIECE_BINS), -log10 p-value with NaN = not covered, `index.npy`, int32
 (all pieces of the assembly), the row of each piece in `pieces.npy` or -1 where nothing is covered, and `form.json`,
-with the track's quantile function and coverage: those of the whole track, though the pieces may be only those around a
-region.
+with the track's quantile function, its coverage and what is odd about it: those of the whole track, though the pieces
+may be only those around a region. What is worked out from a track later, and costs time, is kept there too.
 """
 
 import errno
 import json
 import os
+import secrets
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.assemblies import Assembly, get_assembly
 from app.core.errors import AssemblyMismatch
+from app.core.quality import Verdict
 from app.core.quantiles import Distribution, look_through
 from app.core.regions import PIECE_BINS, Region, join_pieces
 from app.core.signal import Signal, runs
 
 _PIECES, _INDEX, _FORM = "pieces.npy", "index.npy", "form.json"
+
+NOTHING_ODD = Verdict()
 
 
 def piece_starts(assembly: Assembly, bin_size_bp: int) -> dict[str, int]:
@@ -41,6 +47,7 @@ def write_binned(
     bin_size_bp: int,
     distribution: Distribution,
     chunks: Iterable[tuple[Region, NDArray[np.float32]]],
+    verdict: Verdict = NOTHING_ODD,
 ) -> None:
     """Write a track; memory does not grow with it.
 
@@ -53,6 +60,8 @@ def write_binned(
     chunks
         Regions that start on a border of pieces, in genome order, and their bins, float32 (bins,), NaN = not covered.
         What no region holds is not covered.
+    verdict
+        What is odd about the track.
     """
     starts = piece_starts(assembly, bin_size_bp)
     index = np.full(starts[""], -1, dtype=np.int32)
@@ -76,12 +85,14 @@ def write_binned(
         "pieces": rows,
         "quantiles": distribution.quantiles.tolist(),
         "covered_fraction": distribution.covered_fraction,
+        "warnings": verdict.warnings,
+        "unusable": verdict.unusable,
     }
     (folder / _FORM).write_text(json.dumps(form))
 
 
 class BinnedTracks:
-    """Binned tracks of one sample; reads like `Tracks`. Safe for several threads.
+    """Binned tracks of one sample. Safe for several threads.
 
     Parameters
     ----------
@@ -113,9 +124,40 @@ class BinnedTracks:
         rows = np.stack([track.read(region) for track in self._tracks.values()])
         return Signal(rows, self.marks, region, self.bin_size_bp)
 
+    def read_row(self, mark: str, region: Region) -> NDArray[np.float32]:
+        """One track over a region that starts on a bin border, float32 (bins,); NaN where it does not cover a bin."""
+        return self._tracks[mark].read(region)
+
     def distribution(self, mark: str) -> Distribution:
         """How the values of a whole track are distributed."""
         return self._tracks[mark].distribution
+
+    def verdict(self, mark: str) -> Verdict:
+        """What was found odd about a track when it was taken in."""
+        return self._tracks[mark].verdict
+
+    def unusable(self) -> dict[str, str]:
+        """Why a track tells a model nothing, in one sentence, by mark; only those of which that is so."""
+        verdicts = {mark: track.verdict for mark, track in self._tracks.items()}
+        return {mark: verdict.unusable for mark, verdict in verdicts.items() if verdict.unusable}
+
+    def kept(self, mark: str, name: str, work_out: Callable[[], Any]) -> Any:
+        """What was worked out from a track before, or is now: anything that JSON can hold.
+
+        Parameters
+        ----------
+        name
+            A file's name without suffix; it stands for everything that decides the outcome but the track itself.
+        """
+        return self._tracks[mark].kept(name, work_out)
+
+    def covers(self, region: Region) -> bool:
+        """Whether some track has a value in a region."""
+        return any(track.covers(region) for track in self._tracks.values())
+
+    def select(self, marks: Collection[str]) -> "BinnedTracks":
+        """Some of the tracks."""
+        return BinnedTracks({mark: track.folder for mark, track in self._tracks.items() if mark in marks})
 
     def covered_regions(self, most_bp: int) -> Iterator[Region]:
         """Where some track may have a value, in genome order, in regions of at most `most_bp` (or one piece)."""
@@ -144,8 +186,11 @@ class _Binned:
     """One track."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         form = json.loads((folder / _FORM).read_text())
         self._form = form
+        # Epifill 0.1 stored tracks without a verdict.
+        self.verdict = Verdict(tuple(form.get("warnings", ())), form.get("unusable"))
         self.assembly = get_assembly(form["assembly"])
         self.bin_size_bp: int = form["bin_size_bp"]
         self._index: NDArray[np.int32] = np.load(folder / _INDEX, mmap_mode="r")
@@ -184,6 +229,31 @@ class _Binned:
             values[left:right] = self._rows(int(rows[left]), right - left)
         left = first - int(numbers[0]) * PIECE_BINS
         return values.ravel()[left : left + last - first]
+
+    def covers(self, region: Region) -> bool:
+        piece_bp = PIECE_BINS * self.bin_size_bp
+        first, last = region.start // piece_bp, -(-region.end // piece_bp)
+        start = self._starts[region.chrom]
+        there = first + np.flatnonzero(self._index[start + first : start + last] >= 0)
+        # A piece that is there has a value, so only those at the borders must be looked at.
+        inside = there[(there * piece_bp >= region.start) & ((there + 1) * piece_bp <= region.end)]
+        if len(inside):
+            return True
+        edges = [Region(region.chrom, max(region.start, n * piece_bp), min(region.end, (n + 1) * piece_bp)) for n in there.tolist()]
+        return any(not np.isnan(self.read(edge)).all() for edge in edges)
+
+    def kept(self, name: str, work_out: Callable[[], Any]) -> Any:
+        path = self.folder / f"{name}.json"
+        with suppress(OSError, ValueError):
+            return json.loads(path.read_text())
+        found = work_out()
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+        try:
+            partial.write_text(json.dumps(found))
+            partial.replace(path)
+        except OSError:  # no room, or not ours: worked out anew the next time
+            partial.unlink(missing_ok=True)
+        return found
 
     def spans(self) -> dict[str, Region]:
         found = {}

@@ -11,9 +11,9 @@ from app.core.marks import Plan
 from app.core.model import Model
 from app.core.panel import Gaps
 from app.core.regions import Region
-from app.core.scores import Score, score
+from app.core.scores import Score, score, scored_every
 from app.core.signal import Signal
-from app.core.strength import Source, Strength, judge
+from app.core.strength import Strength, TrackSource, judge
 from app.core.tiles import cut, run_tiles
 
 TILE_BINS = 4096
@@ -48,8 +48,12 @@ class Imputation:
 
     def scores(self) -> dict[str, Score]:
         """Agreement with the truth of every imputed mark that was masked."""
-        both = [mark for mark in self.imputed.marks if mark in self.truth.marks]
-        return {mark: score(self.truth.row(mark), self.imputed.row(mark)) for mark in both}
+        every = scored_every(self.imputed.n_bins)
+        return {
+            mark: score(self.truth.row(mark)[::every], self.imputed.row(mark)[::every], every)
+            for mark in self.imputed.marks
+            if mark in self.truth.marks
+        }
 
     def parts(self) -> dict[str, Signal]:
         """The model's outputs by name: imputed and, if it gives them, lower and upper."""
@@ -74,7 +78,7 @@ class Imputation:
 
 
 def impute(
-    source: Source,
+    source: TrackSource,
     model: Model,
     plan: Plan,
     region: Region,
@@ -111,14 +115,9 @@ def impute(
         looks beyond its borders.)
     """
     size = model.manifest.bin_size_bp
-    length = model.assembly.length(region.chrom)
-    reach = max(model.manifest.halo_bins, model.manifest.min_bins)
-    signal = source.read(region.extend(reach * size, length))
-    if signal.n_bins < model.manifest.min_bins:
-        raise RegionTooShort(
-            f"{region.chrom} has only {signal.n_bins} bins of {size} bp, fewer than the"
-            f" {model.manifest.min_bins} that {model.name} needs."
-        )
+    if not long_enough(region.chrom, model):
+        raise RegionTooShort(too_short(region.chrom, model), region.chrom)
+    signal = source.read(looked_at(region, model))
     first = (region.start - signal.region.start) // size
     last = first + region.n_bins(size)
     strength = strength or judge(source, model, plan.observed)
@@ -138,8 +137,27 @@ def impute(
     lower, upper = bounds or (None, None)
     gaps = None
     if panel is not None:
-        gaps = Gaps.of(np.isnan(panel[:, first:last]).all(axis=0) & imputed.covered(), region, size)
+        missing = {mark: np.isnan(panel[model.panel_rows(mark), first:last]).all(axis=0) for mark in plan.targets}
+        gaps = Gaps.of({mark: row & imputed.covered() for mark, row in missing.items()}, region, size)
     return Imputation(imputed, signal.select(plan.masked).crop(region), lower, upper, gaps)
+
+
+def looked_at(region: Region, model: Model) -> Region:
+    """What a region's result depends on: the region and what the model sees on either side."""
+    reach = max(model.manifest.halo_bins, model.manifest.min_bins) * model.manifest.bin_size_bp
+    return region.extend(reach, model.assembly.length(region.chrom))
+
+
+def long_enough(chrom: str, model: Model) -> bool:
+    """Whether a chromosome has as many bins as the model's window."""
+    return -(-model.assembly.length(chrom) // model.manifest.bin_size_bp) >= model.manifest.min_bins
+
+
+def too_short(chrom: str, model: Model) -> str:
+    """The sentence on a chromosome with fewer bins than the model's window."""
+    size = model.manifest.bin_size_bp
+    bins = -(-model.assembly.length(chrom) // size)
+    return f"{chrom} has only {bins} bins of {size} bp, fewer than the {model.manifest.min_bins} that {model.name} needs."
 
 
 def run_model(

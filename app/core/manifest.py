@@ -28,10 +28,17 @@ class MarkAccuracy(_Strict):
 
 
 class Accuracy(_Strict):
-    """Accuracy per mark, and the protocol that measured it, in words."""
+    """Accuracy per mark, and the protocol that measured it, in words.
+
+    Attributes
+    ----------
+    panel
+        Whether the model's panel was there; None for a model without one.
+    """
 
     protocol: str
     marks: list[MarkAccuracy]
+    panel: bool | None = None
 
 
 class Provenance(_Strict):

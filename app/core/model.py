@@ -83,6 +83,15 @@ class Model:
         """The assembly that it was trained in."""
         return get_assembly(self.manifest.assembly)
 
+    def panel_rows(self, mark: str) -> list[int]:
+        """The panel's rows that tell of a mark: its mean, or all of them where the model does not say."""
+        panel = self.manifest.panel
+        if panel is None:
+            return []
+        if panel.means is None:
+            return list(range(len(panel.channels)))
+        return [panel.channels.index(panel.means[self.marks.index(mark)])]
+
     def run(
         self,
         values: NDArray[np.float32],

@@ -1,7 +1,7 @@
 """What a model takes from its training samples at a region: bigWig tracks in its folder, one per channel."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -53,20 +53,35 @@ def panel_file(channel: str) -> str:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Imputed bins where the panel has nothing: how many, and the first stretches of them."""
+    """Imputed bins where the panel has nothing.
+
+    Attributes
+    ----------
+    bins
+        Where it has nothing of any target.
+    regions
+        The first stretches of these.
+    by_target
+        Where it has nothing of a target.
+    """
 
     bins: int = 0
     regions: tuple[Region, ...] = ()
+    by_target: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, missing: NDArray[np.bool_], region: Region, bin_size_bp: int) -> "Gaps":
-        """The gaps of one region; `missing` is bool (bins,)."""
+    def of(cls, missing: Mapping[str, NDArray[np.bool_]], region: Region, bin_size_bp: int) -> "Gaps":
+        """The gaps of one region; `missing` is bool (bins,) for each target."""
+        everywhere = np.logical_and.reduce(list(missing.values()))
         stretches = [
             Region(region.chrom, region.start + first * bin_size_bp, min(region.start + last * bin_size_bp, region.end))
-            for first, last in runs(missing)[:_SHOWN]
+            for first, last in runs(everywhere)[:_SHOWN]
         ]
-        return cls(int(missing.sum()), tuple(stretches))
+        return cls(int(everywhere.sum()), tuple(stretches), {mark: int(row.sum()) for mark, row in missing.items()})
 
     def then(self, others: "Gaps", assembly: Assembly) -> "Gaps":
         """These and others that lie behind them."""
-        return Gaps(self.bins + others.bins, tuple(join_regions(self.regions + others.regions, assembly)[:_SHOWN]))
+        regions = tuple(join_regions(self.regions + others.regions, assembly)[:_SHOWN])
+        targets = dict.fromkeys([*self.by_target, *others.by_target])
+        by_target = {mark: self.by_target.get(mark, 0) + others.by_target.get(mark, 0) for mark in targets}
+        return Gaps(self.bins + others.bins, regions, by_target)

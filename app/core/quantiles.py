@@ -1,7 +1,7 @@
 """The quantile function of a whole track: what makes tracks of different strength comparable."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -29,10 +29,13 @@ class Distribution:
         float32 (levels,), -log10 p-value at each of LEVELS; NaN for a track without values.
     covered_fraction
         Share of the assembly's bins that have a value.
+    values
+        float32 (bins,), the covered bins that were looked at; none where only the figures were kept.
     """
 
     quantiles: NDArray[np.float32]
     covered_fraction: float
+    values: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32), compare=False, repr=False)
 
 
 def quantile_function(values: ArrayLike) -> NDArray[np.float32]:
@@ -64,7 +67,8 @@ def look_through(
     for first in range(step):  # the first pieces may all turn out empty
         spread = pieces[first::step]
         values = np.concatenate([np.empty(0, np.float32), *map(read, spread)])
-        covered = int((~np.isnan(values)).sum())
-        if covered:
-            return Distribution(quantile_function(values), covered * len(pieces) / len(spread) / assembly_bins)
+        values = values[~np.isnan(values)]
+        if len(values):
+            share = len(values) * len(pieces) / len(spread) / assembly_bins
+            return Distribution(quantile_function(values), share, values)
     return Distribution(quantile_function([]), 0.0)

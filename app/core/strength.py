@@ -1,27 +1,40 @@
 """How strong a sample's tracks are: the quantile functions that a model compares them by."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.model import Model
+from app.core.quality import Verdict
 from app.core.quantiles import LEVELS, Distribution
 from app.core.regions import Region
 from app.core.signal import Signal
-from app.core.yardstick import Judged, Yardstick
+
+_RULES = 1
+"""Raised when the same track and model would be judged otherwise: what older versions have kept counts no more."""
 
 
-class Source(Protocol):
-    """The tracks of one sample, as `Tracks` and `BinnedTracks` give them."""
+class TrackSource(Protocol):
+    """The tracks of one sample, as `BinnedTracks` gives them."""
 
     def read(self, region: Region) -> Signal:
         """The tracks over a region that starts on a bin border."""
 
+    def read_row(self, mark: str, region: Region) -> NDArray[np.float32]:
+        """One track over a region that starts on a bin border, float32 (bins,)."""
+
     def distribution(self, mark: str) -> Distribution:
         """How the values of a whole track are distributed."""
+
+    def verdict(self, mark: str) -> Verdict:
+        """What was found odd about a track when it was taken in."""
+
+    def kept(self, mark: str, name: str, work_out: Callable[[], Any]) -> Any:
+        """What was worked out from a track before, or is now; anything that JSON can hold."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +54,10 @@ class Strength:
     judged: dict[str, float | None]
 
 
-def judge(source: Source, model: Model, observed: Sequence[str]) -> Strength | None:
+def judge(source: TrackSource, model: Model, observed: Sequence[str]) -> Strength | None:
     """Judge some tracks of a sample; None for a model that does not look at strength.
 
-    It takes a tenth of a second; whoever imputes several regions judges once.
+    A track is judged on its own, so what was found for a model is kept with the track and serves every later request.
     """
     levels = model.manifest.quantile_levels
     if levels is None:
@@ -52,17 +65,28 @@ def judge(source: Source, model: Model, observed: Sequence[str]) -> Strength | N
     knots = [LEVELS.index(level) for level in levels]
     quantiles = np.full((len(model.marks), len(knots)), np.nan, dtype=np.float32)
     shares: dict[str, float | None] = {}
-    judged = _by_yardstick(source, model, model.yardstick, observed) if model.yardstick else {}
     for mark in observed:
-        found = judged.get(mark)
-        shares[mark] = found.share if found else None
-        whole = found.quantiles if found else source.distribution(mark).quantiles
+        found = _by_yardstick(source, model, mark) if model.yardstick else None
+        whole, shares[mark] = found or (source.distribution(mark).quantiles, None)
         quantiles[model.marks.index(mark)] = whole[knots]
     return Strength(quantiles, shares)
 
 
-def _by_yardstick(
-    source: Source, model: Model, yardstick: Yardstick, observed: Sequence[str]
-) -> dict[str, Judged | None]:
-    tracks = np.concatenate([source.read(region).select(observed).values for region in yardstick.regions], axis=1)
-    return {mark: yardstick.judge(model.marks.index(mark), row) for mark, row in zip(observed, tracks, strict=True)}
+def _by_yardstick(source: TrackSource, model: Model, mark: str) -> tuple[NDArray[np.float32], float] | None:
+    """A track's quantile function at the yardstick, and how much of it it covers; None if that is too little."""
+
+    def work_out() -> dict[str, Any] | None:
+        yardstick = model.yardstick
+        assert yardstick
+        values = np.concatenate([source.read_row(mark, region) for region in yardstick.regions])
+        found = yardstick.judge(model.marks.index(mark), values)
+        return found and {"quantiles": found.quantiles.tolist(), "share": found.share}
+
+    kept = source.kept(mark, f"strength-{_rule_of(model)}-{mark}", work_out)
+    return kept and (np.array(kept["quantiles"], np.float32), kept["share"])
+
+
+def _rule_of(model: Model) -> str:
+    """A name for the way in which a model judges."""
+    described = model.manifest.panel and model.manifest.panel.yardstick
+    return hashlib.sha256(repr((_RULES, model.sha256, described)).encode()).hexdigest()[:16]

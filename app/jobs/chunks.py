@@ -16,19 +16,16 @@ from numpy.typing import NDArray
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
 from app.core.binned import BinnedTracks
-from app.core.errors import DiskFull, ModelReplaced, NoOverlap, WriteFailed
+from app.core.errors import DiskFull, ModelReplaced, WriteFailed
 from app.core.impute import impute
 from app.core.marks import Plan
 from app.core.model import Model, sha256_of
 from app.core.regions import Region
-from app.core.scores import score
+from app.core.scores import score, scored_every
 from app.core.strength import Strength, judge
 from app.jobs.work import JUDGED, WORK, Cancelled, Folder, Work, write_atomically
 
 DISK_FULL = "The disk is full, so the result cannot be written; free some room and start the imputation again."
-
-_SCORED_BINS = 4_000_000
-"""Most bins of a track that are kept for its score; of longer ones, every k-th bin is scored."""
 
 
 def on_disk(piece: Callable[..., None]) -> Callable[..., None]:
@@ -60,13 +57,13 @@ def _model(folder: str, model_sha256: str, threads: int) -> Model:
 
 
 @lru_cache(maxsize=4)
-def _opened(folder: str, created: int) -> tuple[Work, Model, Tracks | BinnedTracks]:  # noqa: ARG001
+def _opened(folder: str, created: int) -> tuple[Work, Model, BinnedTracks]:  # noqa: ARG001
     work = Folder(Path(folder)).work()
     model = _model(str(Path(work.models) / work.model), work.model_sha256, work.threads)
-    return work, model, work.open(model.assembly, model.manifest.bin_size_bp)
+    return work, model, work.open()
 
 
-def opened(folder: Path) -> tuple[Work, Model, Tracks | BinnedTracks]:
+def opened(folder: Path) -> tuple[Work, Model, BinnedTracks]:
     """An imputation's work, model and tracks, opened once per worker; raises Cancelled."""
     Folder(folder).check()
     return _opened(str(folder), (folder / WORK).stat().st_mtime_ns)
@@ -98,9 +95,16 @@ def impute_chunk(folder: str, number: int, advance: Callable[[int], None] = lamb
     values = np.stack([signal.values for signal in found.parts().values()])
     gaps = found.gaps
     stretches = [(gap.start, gap.end) for gap in gaps.regions] if gaps else []
+    by_target = [gaps.by_target[mark] if gaps else 0 for mark in work.targets]
 
     def write(file: BinaryIO) -> None:
-        np.savez(file, values=values, gap_bins=gaps.bins if gaps else 0, gaps=np.array(stretches).reshape(-1, 2))
+        np.savez(
+            file,
+            values=values,
+            gap_bins=gaps.bins if gaps else 0,
+            gap_targets=by_target,
+            gaps=np.array(stretches).reshape(-1, 2),
+        )
 
     write_atomically(place.chunk(number), write)
 
@@ -148,8 +152,8 @@ def assemble(folder: str, mark: str, part: str) -> None:
     size, assembly = model.manifest.bin_size_bp, model.assembly
     output, target = model.manifest.outputs.index(part), work.targets.index(mark)  # type: ignore[arg-type]
     scored = part == "imputed" and mark in work.masked and mark in work.inputs
-    step = max(1, -(-work.bins(size) // _SCORED_BINS))
-    bins, top, pairs = 0, 0.0, []
+    every = scored_every(work.bins(size))
+    bins, seen, top, pairs = 0, 0, 0.0, []
     target_file = place.path / "result.partial" / f"{mark}.{part}.bigWig"
     target_file.parent.mkdir(exist_ok=True)
     with BigWigWriter(target_file, assembly, size) as writer:
@@ -161,10 +165,8 @@ def assemble(folder: str, mark: str, part: str) -> None:
             bins += int(there.sum())
             top = max(top, float(np.quantile(values[there], 0.999)) if there.any() else 0.0)
             if scored:
-                pairs.append(np.stack([tracks.read(region).row(mark), values])[:, ::step])
-        if not bins:
-            where = ", ".join(work.regions or [f"{assembly.name}'s chromosomes"])
-            raise NoOverlap(f"No unmasked track has a value in {where}; choose tracks or a region with values.", where)
+                pairs.append(np.stack([tracks.read_row(mark, region), values])[:, -seen % every :: every])
+            seen += len(values)
     _compare(place, work, target_file, output, target, model)
     both = np.concatenate(pairs, axis=1) if pairs else None
     note = {
@@ -173,7 +175,7 @@ def assemble(folder: str, mark: str, part: str) -> None:
         "bytes": target_file.stat().st_size,
         "bins": bins,
         "top": top,
-        "score": None if both is None else score(both[0], both[1]),
+        "score": None if both is None else score(both[0], both[1], every),
     }
     write_atomically(noted(place, mark, part), lambda file: file.write(orjson.dumps(note)))
 

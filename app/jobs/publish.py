@@ -1,7 +1,6 @@
 """The end of an imputation: scores, manifest, track hub and picture, put in place with the bigWigs all at once."""
 
 import platform
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,11 +11,12 @@ import numpy as np
 import orjson
 
 from app import __version__
-from app.core.caveats import caveats
 from app.core.model import Model
 from app.core.panel import Gaps
 from app.core.regions import Region
 from app.core.scores import Score, score
+from app.core.trust import Trust, trust
+from app.core.warnings import Outcome, warnings_of
 from app.jobs.chunks import noted, on_disk, opened
 from app.jobs.hub import hub_text
 from app.jobs.picture import draw_scores
@@ -77,6 +77,9 @@ def manifest_of_folder(place: Folder, hidden: Scores | None = None) -> dict[str,
     gaps = _gaps(place, work, model)
     panel = model.manifest.panel
     notes = {(mark, part): _note(place, mark, part) for mark in work.targets for part in model.manifest.outputs}
+    found = trust(model.manifest, {mark: notes[mark, "imputed"]["bins"] for mark in work.targets}, gaps)
+    scores = {mark: Score(**note["score"]) for (mark, part), note in notes.items() if note["score"]}
+    outcome = Outcome(place.strength(), gaps, found, scores)
     return {
         "epifill": __version__,
         "versions": {
@@ -106,13 +109,26 @@ def manifest_of_folder(place: Folder, hidden: Scores | None = None) -> dict[str,
             "bins_without": gaps.bins,
             "regions_without": [str(stretch) for stretch in gaps.regions],
         },
-        "scores": {mark: note["score"] for (mark, part), note in notes.items() if note["score"]},
+        "trust": {mark: _plain_trust(own) for mark, own in found.items()},
+        "scores": {mark: asdict(figures) for mark, figures in scores.items()},
         "hidden_scores": {
             mark: {name: figures and asdict(figures) for name, figures in own.items()}
             for mark, own in (hidden or {}).items()
         },
-        "warnings": caveats(tracks, model, place.strength(), gaps),
+        "warnings": [*warnings_of(tracks, model, work.plan, outcome), *_unscored_hidden(hidden or {})],
     }
+
+
+def _plain_trust(found: Trust) -> dict[str, Any]:
+    measured = {"with_panel": found.with_panel, "without_panel": found.without_panel}
+    plain = {name: accuracy and accuracy.model_dump() for name, accuracy in measured.items()}
+    return {"bins": found.bins, "panel_share": found.panel_share, **plain}
+
+
+def _unscored_hidden(hidden: Scores) -> list[str]:
+    """A sentence on each observed mark that was hidden but could not be scored."""
+    reasons = {mark: own["model"].reason for mark, own in hidden.items() if own["model"]}
+    return [f"{mark} was hidden in turn but has no score: {reason}" for mark, reason in reasons.items() if reason]
 
 
 def _note(place: Folder, mark: str, part: str) -> dict[str, Any]:
@@ -125,12 +141,9 @@ def _gaps(place: Folder, work: Work, model: Model) -> Gaps | None:
     if not model.panel:
         return None
     total = Gaps()
-    for bins, stretches in _gap_parts(place, work):
-        total = total.then(Gaps(bins, tuple(stretches)), model.assembly)
-    return total
-
-
-def _gap_parts(place: Folder, work: Work) -> Iterator[tuple[int, list[Region]]]:
     for number, region in enumerate(work.pieces):
         with np.load(place.chunk(number)) as kept:
-            yield int(kept["gap_bins"]), [Region(region.chrom, *map(int, stretch)) for stretch in kept["gaps"]]
+            stretches = tuple(Region(region.chrom, *map(int, stretch)) for stretch in kept["gaps"])
+            by_target = dict(zip(work.targets, map(int, kept["gap_targets"]), strict=True))
+            total = total.then(Gaps(int(kept["gap_bins"]), stretches, by_target), model.assembly)
+    return total

@@ -280,8 +280,8 @@ class Runner:
 
     def _finish(self, job: Job) -> None:
         manifest = orjson.loads((job.folder.result / MANIFEST).read_bytes())
-        scores = manifest["hidden_scores"] or None
-        self._imputations.finish(job.id, self.id, scores, manifest["warnings"])
+        found = {"scores": manifest["hidden_scores"] or None, "trust": manifest["trust"]}
+        self._imputations.finish(job.id, self.id, {**found, "warnings": manifest["warnings"]})
         job.folder.tidy()
         del self._jobs[job.id]
 

@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from app.core.assemblies import Assembly
-from app.core.bigwig.read import TrackFile, Tracks
 from app.core.binned import BinnedTracks
-from app.core.errors import EpifillError, NoOverlap
+from app.core.errors import EpifillError, NoOverlap, RegionTooShort
+from app.core.impute import long_enough, too_short
 from app.core.marks import Plan
 from app.core.model import Model
 from app.core.regions import PIECE_BINS, Region, join_regions, parse_region
@@ -41,7 +41,7 @@ class Input(BaseModel):
     Attributes
     ----------
     path
-        A bigWig, or a folder of the binned form.
+        Folder of the binned form.
     file, sha256
         Name and hash of the file as it came.
     """
@@ -70,6 +70,8 @@ class Work(BaseModel):
         As in `Plan`.
     regions
         What was asked for; None = all that the tracks cover.
+    warnings
+        What was set aside: tracks, regions without a value, chromosomes that are too short; one sentence each.
     chunks, probes
         Chromosome, start and end of every piece to impute, in genome order, and of those on which observed marks are
         hidden and scored.
@@ -87,13 +89,14 @@ class Work(BaseModel):
     masked: tuple[str, ...]
     targets: tuple[str, ...]
     regions: list[str] | None
+    warnings: tuple[str, ...] = ()
     chunks: list[tuple[str, int, int]]
     probes: list[tuple[str, int, int]]
 
     @property
     def plan(self) -> Plan:
         """Which marks are imputed from which."""
-        return Plan(self.observed, self.masked, self.targets)
+        return Plan(self.observed, self.masked, self.targets, self.warnings)
 
     @property
     def pieces(self) -> list[Region]:
@@ -104,13 +107,9 @@ class Work(BaseModel):
         """Bins to impute."""
         return sum(piece.n_bins(bin_size_bp) for piece in self.pieces)
 
-    def open(self, assembly: Assembly, bin_size_bp: int) -> "Tracks | BinnedTracks":
-        """The tracks; those of the binned form, or bigWigs."""
-        paths = {mark: Path(given.path) for mark, given in self.inputs.items()}
-        if all(path.is_dir() for path in paths.values()):
-            return BinnedTracks(paths)
-        files = {mark: TrackFile(path, self.inputs[mark].file) for mark, path in paths.items()}
-        return Tracks(files, assembly, bin_size_bp)
+    def open(self) -> BinnedTracks:
+        """The tracks."""
+        return BinnedTracks({mark: Path(given.path) for mark, given in self.inputs.items()})
 
 
 def make_work(
@@ -125,7 +124,9 @@ def make_work(
     ------
     BadRegion, AssemblyMismatch
     NoOverlap
-        The tracks have no value where it was asked for.
+        No track that is imputed from has a value where it was asked for.
+    RegionTooShort
+        Every chromosome that was asked for has fewer bins than the model's window.
     """
     work = Work(
         sample=sample,
@@ -142,25 +143,38 @@ def make_work(
         probes=[],
     )
     size, assembly = model.manifest.bin_size_bp, model.assembly
-    tracks = work.open(assembly, size)
-    wanted = _asked(regions, assembly, size) if regions is not None else _covered(tracks, chunk_bins * size, size)
-    long_enough = [r for r in wanted if -(-assembly.length(r.chrom) // size) >= model.manifest.min_bins]
-    chunks = [piece for region in long_enough for piece in region.pieces(chunk_bins * size)]
+    observed = work.open().select(plan.observed)
+    if regions is None:
+        covered, warnings = list(observed.covered_regions(chunk_bins * size)), []
+        if not covered:
+            raise NoOverlap(f"No track has a value on any chromosome of {assembly.name}; give tracks with data.")
+    else:
+        covered, warnings = _asked(regions, assembly, size, observed)
+    short = dict.fromkeys(region.chrom for region in covered if not long_enough(region.chrom, model))
+    warnings += [f"{chrom} was left out: {too_short(chrom, model)}" for chrom in short]
+    chunks = [piece for r in covered if r.chrom not in short for piece in r.pieces(chunk_bins * size)]
     if not chunks:
-        raise NoOverlap(f"The tracks have no value on any chromosome of {assembly.name} that {model.name} can impute.")
+        raise RegionTooShort(" ".join(too_short(chrom, model) for chrom in short), next(iter(short)))
     probes = _spread(chunks, size) if with_probes and len(plan.observed) > 1 else []
-    return work.model_copy(update={"chunks": _plain(chunks), "probes": _plain(probes)})
+    cut = {"chunks": _plain(chunks), "probes": _plain(probes), "warnings": (*plan.warnings, *warnings)}
+    return work.model_copy(update=cut)
 
 
-def _asked(regions: Sequence[str], assembly: Assembly, size: int) -> list[Region]:
+def _asked(
+    regions: Sequence[str], assembly: Assembly, size: int, observed: BinnedTracks
+) -> tuple[list[Region], list[str]]:
+    """The regions in whole bins, without those where no track has a value; and a sentence on these."""
     parsed = (parse_region(text, assembly) for text in regions)
-    return join_regions((region.snap(size, assembly.length(region.chrom)) for region in parsed), assembly)
-
-
-def _covered(tracks: Tracks | BinnedTracks, most_bp: int, size: int) -> list[Region]:
-    if isinstance(tracks, BinnedTracks):
-        return list(tracks.covered_regions(most_bp))
-    return list(tracks.covered_regions(PIECE_BINS * size, most_bp))
+    wanted = [region.snap(size, assembly.length(region.chrom)) for region in parsed]
+    empty = [text for text, region in zip(regions, wanted, strict=True) if not observed.covers(region)]
+    listed = f"{', '.join(empty[:3])}{' ...' if len(empty) > 3 else ''}"
+    if len(empty) == len(regions):
+        raise NoOverlap(
+            f"No unmasked track has a value in {listed}; choose tracks or a region with values.", listed[:80]
+        )
+    covered = [region for text, region in zip(regions, wanted, strict=True) if text not in empty]
+    warnings = [f"No unmasked track has a value in {len(empty)} of {len(regions)} regions: {listed}."] if empty else []
+    return join_regions(covered, assembly), warnings
 
 
 def _spread(chunks: Sequence[Region], size: int) -> list[Region]:

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from app.core.assemblies import get_assembly, match_chromosomes, recognise
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.structure import Structure, chromosomes_of
-from app.core.binned import BinnedTracks, write_binned
+from app.core.binned import write_binned
 from app.core.errors import EmptyTrack, EpifillError
-from app.core.quality import QualityMeter, units_warning
+from app.core.quality import QualityMeter, Verdict, examine, units_warning
 from app.core.regions import PIECE_BINS, Region
 
 _CLONE_NEWUSER, _CLONE_NEWNET, _PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
@@ -54,7 +54,7 @@ def limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
 
 
 def take_in(request: dict[str, Any]) -> dict[str, Any]:
-    """Check a file's structure, read it, and write the binned form and its figures."""
+    """Check a file's structure, read it, and write the binned form with its figures and what is odd about it."""
     path, name, folder = Path(request["path"]), request["name"], Path(request["folder"])
     size = request["bin_size_bp"]
     wanted = request["assembly"]
@@ -64,22 +64,37 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
     with Tracks({"track": TrackFile(path, name)}, assembly, size) as tracks:
         structure = tracks.structure("track")
         distribution = tracks.distribution("track")
-        write_binned(folder, assembly, size, distribution, _read(tracks, meter, within))
+        if not distribution.covered_fraction:
+            raise EmptyTrack(
+                f"'{name}' holds no value on a chromosome of {assembly.name}; give a track with data.", name
+            )
+        values = examine(distribution, structure.minimum, structure.maximum)
+        warnings = [
+            *structure.warnings,
+            *_notes(structure, match_chromosomes(structure.chromosomes, assembly, name)),
+            *units_warning(_spans(tracks), assembly),
+            *values.warnings,
+        ]
+        verdict = Verdict(tuple(warnings), values.unusable)
+        write_binned(folder, assembly, size, distribution, _read(tracks, meter, within), verdict)
     quality = meter.finish(distribution.quantiles)
-    if quality is None and not within:
-        raise EmptyTrack(f"'{name}' holds no value on a chromosome of {assembly.name}; give a track with data.", name)
-    matched = match_chromosomes(structure.chromosomes, assembly, name)
-    units = units_warning(BinnedTracks({"track": folder}).covered_spans(), assembly)
     return {
         "assembly": assembly.name,
         "quality": asdict(quality) if quality else None,
         "warnings": [
-            *structure.warnings,
-            *_notes(structure, matched),
-            *units,
-            *(quality.warnings() if quality else []),
+            *verdict.warnings,
+            *([f"The track counts as not observed: {verdict.unusable}"] if verdict.unusable else []),
         ],
     }
+
+
+def _spans(tracks: Tracks) -> dict[str, Region]:
+    """First to last base of each chromosome that may have a value, to the border of a piece."""
+    spans: dict[str, Region] = {}
+    for piece in tracks.covered_regions(PIECE_BINS * tracks.bin_size_bp):
+        first = spans.get(piece.chrom, piece)
+        spans[piece.chrom] = Region(piece.chrom, first.start, piece.end)
+    return spans
 
 
 def _read(tracks: Tracks, meter: QualityMeter, within: list[Region]) -> Iterator[tuple[Region, NDArray[np.float32]]]:

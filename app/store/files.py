@@ -99,7 +99,7 @@ class DataFolder:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.mkdir()
         for path in track.iterdir():
-            if path.name != ORIGINAL:
+            if path.name != ORIGINAL and path.suffix != ".partial":
                 try:
                     os.link(path, place / path.name)
                 except OSError:  # a file system without links

@@ -195,10 +195,15 @@ class Imputations:
         """Note how far an imputation is."""
         self._set(imputation_id, runner, {"bins_done": bins_done, "bins_per_second": bins_per_second})
 
-    def finish(self, imputation_id: str, runner: str, scores: Mapping[str, Any] | None, warnings: list[str]) -> bool:
-        """End an imputation whose result is there; False if it was cancelled or taken over meanwhile."""
-        values = {"scores": scores, "warnings": warnings, "bins_done": ImputationJob.bins_total}
-        return self._end(imputation_id, runner, "finished", values)
+    def finish(self, imputation_id: str, runner: str, found: Mapping[str, Any]) -> bool:
+        """End an imputation whose result is there; False if it was cancelled or taken over meanwhile.
+
+        Parameters
+        ----------
+        found
+            Its `scores`, `trust` and `warnings`, as the row keeps them.
+        """
+        return self._end(imputation_id, runner, "finished", {**found, "bins_done": ImputationJob.bins_total})
 
     def fail(self, imputation_id: str, runner: str, reason: str) -> None:
         """End an imputation without a result, and remove its files; nothing happens if it is not the runner's any more.

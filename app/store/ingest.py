@@ -13,7 +13,7 @@ from typing import Any
 from app.core import errors
 from app.core.errors import DiskFull, EpifillError, NotABigWig
 from app.core.regions import Region
-from app.store.files import DISK_FULL, ORIGINAL
+from app.store.files import DISK_FULL
 
 _KINDS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type)}
 
@@ -42,7 +42,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Taken:
-    """What was found in a file that was taken in."""
+    """What was found in a file that was taken in.
+
+    Attributes
+    ----------
+    quality
+        Figures of the bins that were written; None where there were none.
+    warnings
+        What is odd about it, one sentence each; the binned form holds it, too.
+    """
 
     assembly: str
     quality: dict[str, Any] | None
@@ -50,9 +58,15 @@ class Taken:
 
 
 async def take_in(
-    folder: Path, name: str, assembly: str | None, bin_size_bp: int, limits: Limits, regions: Sequence[Region] = ()
+    path: Path,
+    folder: Path,
+    name: str,
+    assembly: str | None,
+    bin_size_bp: int,
+    limits: Limits,
+    regions: Sequence[Region] = (),
 ) -> Taken:
-    """Check and bin `folder/original.bigWig` in a child process; the binned form is written beside it.
+    """Check and bin a bigWig in a child process; the binned form is written into a folder.
 
     Parameters
     ----------
@@ -68,11 +82,10 @@ async def take_in(
     NotABigWig, EmptyTrack, BadTrackValues, AssemblyMismatch
         The file is refused.
     """
-    path = folder / ORIGINAL
     cpu_seconds = limits.cpu_seconds(path.stat().st_size)
     request = {
-        "path": str(path),
-        "folder": str(folder),
+        "path": str(path.absolute()),
+        "folder": str(folder.absolute()),
         "name": name,
         "assembly": assembly,
         "bin_size_bp": bin_size_bp,

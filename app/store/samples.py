@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
+from app.core.binned import BinnedTracks
 from app.core.errors import AssemblyMismatch, LimitReached, TrackNotReady, UnknownSample, UnknownTrack
 from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Taken
@@ -112,9 +113,12 @@ class Samples:
         """The file of a track, as it came; raises TrackNotReady."""
         return self._place(track) / ORIGINAL
 
-    def binned(self, tracks: list[Track]) -> dict[str, Path]:
-        """The binned form of every track that is ready, by mark."""
-        return {track.mark: self._place(track) for track in tracks if track.status == "ready"}
+    def open(self, tracks: Iterable[Track]) -> BinnedTracks:
+        """Open tracks that are ready; raises TrackNotReady."""
+        try:
+            return BinnedTracks({track.mark: self._place(track) for track in tracks})
+        except FileNotFoundError:
+            raise TrackNotReady("A track of the sample has just been replaced; ask again.") from None
 
     def link(self, track: Track, place: Path) -> None:
         """Give a ready track's binned form another name, under which it stays; raises TrackNotReady."""

@@ -127,6 +127,7 @@ class ImputationJob(SQLModel, table=True):
     reason: str | None = None
     request: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     scores: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    trust: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     warnings: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     bins_done: int = Field(default=0, sa_type=BigInteger)
     bins_total: int = Field(sa_type=BigInteger)

@@ -19,6 +19,7 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.core.manifest import Manifest
+    from app.offline import Result
     from app.store.keys import Keys
 
 console = Console()
@@ -132,10 +133,12 @@ def impute(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
     models: ModelsFolder = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another run's results in the folder.")] = False,
 ) -> None:
     """Impute tracks without a server; of any size, in bounded memory. A run that was stopped goes on."""
     from app.core.model import load_model
-    from app.offline import impute_files
+    from app.offline import Request, impute_files
+    from app.store.ingest import Limits
 
     settings = _settings(models=models)
     loaded = load_model(settings.models, model or settings.default_model, settings.threads)
@@ -151,27 +154,34 @@ def impute(
         result = impute_files(
             loaded,
             settings.models,
-            named,
-            mask or [],
-            target or [],
-            region,
+            Request(named, mask or [], target or [], region),
             out,
             console,
+            force=force,
             threads=settings.threads,
             chunk_bins=settings.chunk_bins,
+            limits=Limits(memory_bytes=settings.ingest_memory_bytes),
         )
     except KeyboardInterrupt:
         typer.secho("Stopped; the same command goes on from here.", err=True)
         raise typer.Exit(130) from None
-    table = Table("mark", "bins", "Pearson", "of arcsinh", "Spearman", "MSE of arcsinh", title=f"Imputed into {out}")
-    for mark in result.bins:
-        score = result.scores.get(mark)
-        figures = (score.pearson, score.pearson_arcsinh, score.spearman, score.mse_arcsinh) if score else (None,) * 4
-        shown = ["-" if value is None else f"{value:.3f}" for value in figures]
-        table.add_row(mark, f"{result.bins[mark]:,}", *shown)
-    console.print(table)
+    console.print(_imputed(result, out))
     for warning in result.warnings:
         typer.secho(f"Warning: {warning}", fg="yellow", err=True)
+
+
+def _imputed(result: "Result", out: Path) -> Table:
+    """What was imputed, the accuracy to expect, and the scores of what was masked."""
+    measures = ("Pearson", "of arcsinh", "Spearman", "MSE of arcsinh") if result.scores else ()
+    table = Table("mark", "bins", "expected on a new sample", *measures, title=f"Imputed into {out}")
+    for mark, bins in result.bins.items():
+        row = [mark, f"{bins:,}", result.trust[mark].expected()]
+        if result.scores:
+            score = result.scores.get(mark)
+            figures = (score.pearson, score.pearson_arcsinh, score.spearman, score.mse_arcsinh) if score else [None] * 4
+            row += ["-" if value is None else f"{value:.3f}" for value in figures]
+        table.add_row(*row)
+    return table
 
 
 @cli.command()

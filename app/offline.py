@@ -1,115 +1,226 @@
 """Impute whole files without a server, chunk by chunk, in bounded memory; a run that was stopped goes on."""
 
+import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app.core.errors import DiskFull, EpifillError
+from app.core.binned import BinnedTracks
+from app.core.errors import DiskFull, EpifillError, FolderInUse
+from app.core.impute import read_around
 from app.core.marks import plan
 from app.core.model import Model, sha256_of
+from app.core.regions import Region, parse_region
 from app.core.scores import Score
+from app.core.trust import Trust
 from app.jobs.chunks import assemble, impute_chunk, judge_tracks, noted
 from app.jobs.publish import MANIFEST, manifest_of_folder
-from app.jobs.work import JUDGED, Cancelled, Folder, Input, Work, make_work
+from app.jobs.work import INPUTS, JUDGED, WORK, Folder, Input, Work, make_work, write_atomically
+from app.store.ingest import Limits, take_in
 
 UNDER_WAY = ".epifill"
 """Folder, in that of the results, of a run that is under way or was stopped."""
 
+_REQUEST = "request.json"
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
+
 
 @dataclass(frozen=True)
 class Result:
-    """What was written: covered bins per target, the scores of the masked ones, and what to know before trusting it."""
+    """What was written: covered bins per target, how far to trust it, scores of masked targets, and warnings."""
 
     bins: dict[str, int]
+    trust: dict[str, Trust]
     scores: dict[str, Score]
     warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be imputed.
+
+    Attributes
+    ----------
+    tracks
+        Mark and file of each track.
+    mask, targets
+        As `app.core.marks.plan` takes them.
+    region
+        What to impute; None = all that the tracks cover.
+    """
+
+    tracks: Sequence[tuple[str, Path]]
+    mask: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    region: str | None = None
 
 
 def impute_files(
     model: Model,
     models: Path,
-    tracks: Sequence[tuple[str, Path]],
-    mask: Sequence[str],
-    targets: Sequence[str],
-    region: str | None,
+    request: Request,
     out: Path,
     console: Console,
     *,
+    force: bool = False,
     threads: int = 0,
     chunk_bins: int = 64 * 4096,
+    limits: Limits | None = None,
 ) -> Result:
     """Impute bigWig files into `out`: MARK.imputed.bigWig for each target, and manifest.json.
 
     If the model gives an interval, there are MARK.lower.bigWig and MARK.upper.bigWig, too. The same call goes on where
-    an earlier one was stopped.
+    an earlier one was stopped. Files are read by the same limited child process that takes in a server's uploads.
 
     Parameters
     ----------
     models
         The folder that the model is in.
-    tracks
-        Mark and file of each track.
-    region
-        What to impute; None = all that the tracks cover.
+    force
+        Replace another run's results, and what another run that was stopped has left.
 
     Raises
     ------
+    FolderInUse
+        `out` holds another run.
     EpifillError
         For everything that is wrong with the files, marks or region.
     """
-    settled = plan(model, [mark for mark, _ in tracks], mask, targets)
-    inputs = {mark: Input(path=str(path.absolute()), file=path.name, sha256=sha256_of(path)) for mark, path in tracks}
-    regions = None if region is None else [region]
-    work = make_work("", model, models, inputs, settled, regions, False, chunk_bins, threads)
-    out.mkdir(parents=True, exist_ok=True)
+    plan(model, [mark for mark, _ in request.tracks], request.mask, request.targets)  # before anything is read
+    hashes = {mark: sha256_of(path) for mark, path in request.tracks}
+    asked = _described(request, model, hashes, chunk_bins)
     place = Folder((out / UNDER_WAY).absolute())
-    if not _same(place, work):
+    if not _stopped(place, asked):
+        _check_free(out, force)
         shutil.rmtree(place.path, ignore_errors=True)
-        place.create(work)
+        (place.path / INPUTS).mkdir(parents=True)
+        write_atomically(place.path / _REQUEST, lambda file: file.write(orjson.dumps(asked)))
     try:
-        _run(place, work, model, console)
+        with Progress(*_COLUMNS, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+            _ingest(place, request, model, limits or Limits(), bar)
+            if not (place.path / WORK).exists():
+                place.create(_cut(place, request, model, models, hashes, chunk_bins, threads))
+            _run(place, model, bar)
     except DiskFull:
         raise  # what is done stays; with more room the same call goes on
     except EpifillError:
         shutil.rmtree(place.path)
         raise
+    return _move_out(place, out)
+
+
+def _described(request: Request, model: Model, hashes: dict[str, str], chunk_bins: int) -> dict[str, Any]:
+    """All that decides a run's result, for JSON."""
+    return {
+        "model": model.sha256,
+        "tracks": {mark: [path.name, hashes[mark]] for mark, path in request.tracks},
+        "mask": list(request.mask),
+        "targets": list(request.targets),
+        "region": request.region,
+        "chunk_bins": chunk_bins,
+    }
+
+
+def _stopped(place: Folder, asked: dict[str, Any]) -> bool:
+    """Whether a folder holds this very run, stopped."""
+    try:
+        return bool(orjson.loads((place.path / _REQUEST).read_bytes()) == asked)
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _check_free(out: Path, force: bool) -> None:
+    """Raise FolderInUse if a folder holds another run that is not to be replaced."""
+    if force:
+        return
+    for name, what in ((MANIFEST, "the results of another run"), (UNDER_WAY, "another run that was stopped")):
+        if (out / name).exists():
+            raise FolderInUse(f"'{out}' holds {what}; give another folder, or replace it with --force.", str(out))
+    if found := next(_results(out), None):
+        raise FolderInUse(
+            f"'{out}' holds a track of another run, {found.name}; give another folder, or replace it with --force.",
+            str(out),
+        )
+
+
+def _results(out: Path) -> Iterator[Path]:
+    """The files in a folder that are named as a run's results are."""
+    for part in ("imputed", "lower", "upper"):
+        yield from sorted(out.glob(f"*.{part}.bigWig"))
+
+
+def _ingest(place: Folder, request: Request, model: Model, limits: Limits, bar: Progress) -> None:
+    """Check and bin the files; those that an earlier call has done stay."""
+    around: list[Region] = []
+    if request.region is not None:
+        around = read_around(parse_region(request.region, model.assembly), model)
+    task = bar.add_task("Checking", total=len(request.tracks), unit="files")
+    for mark, path in request.tracks:
+        folder = place.path / INPUTS / mark
+        if not folder.exists():
+            partial = place.path / f"{mark}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            size = model.manifest.bin_size_bp
+            asyncio.run(take_in(path, partial, path.name, model.assembly.name, size, limits, around))
+            partial.rename(folder)
+        bar.advance(task)
+
+
+def _cut(
+    place: Folder,
+    request: Request,
+    model: Model,
+    models: Path,
+    hashes: dict[str, str],
+    chunk_bins: int,
+    threads: int,
+) -> Work:
+    folders = {mark: place.path / INPUTS / mark for mark, _ in request.tracks}
+    marks = list(folders)
+    settled = plan(model, marks, request.mask, request.targets, BinnedTracks(folders).unusable())
+    inputs = {
+        mark: Input(path=str(folders[mark]), file=path.name, sha256=hashes[mark]) for mark, path in request.tracks
+    }
+    regions = None if request.region is None else [request.region]
+    return make_work("", model, models, inputs, settled, regions, False, chunk_bins, threads)
+
+
+def _run(place: Folder, model: Model, bar: Progress) -> None:
+    """Do what is not done yet."""
+    folder, size, work = str(place.path), model.manifest.bin_size_bp, place.work()
+    if not (place.path / JUDGED).exists():
+        judge_tracks(folder)
+    task = bar.add_task("Imputing", total=work.bins(size), unit="bins")
+    for number, region in enumerate(work.pieces):
+        if place.chunk(number).exists():
+            bar.advance(task, region.n_bins(size))
+        else:
+            impute_chunk(folder, number, lambda done: bar.advance(task, done))
+    parts = [(mark, part) for mark in work.targets for part in model.manifest.outputs]
+    task = bar.add_task("Writing", total=len(parts), unit="files")
+    for mark, part in parts:
+        if not noted(place, mark, part).exists():
+            assemble(folder, mark, part)
+        bar.advance(task)
+
+
+def _move_out(place: Folder, out: Path) -> Result:
+    """Put the finished files into the folder of results, in place of all that another run has left there."""
     manifest = manifest_of_folder(place)
-    bins = {mark: manifest["outputs"][f"{mark}.imputed.bigWig"]["bins"] for mark in settled.targets}
+    for old in (out / MANIFEST, *_results(out)):
+        old.unlink(missing_ok=True)
     for name in manifest["outputs"]:
         (place.path / "result.partial" / name).replace(out / name)
     (out / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n")
     shutil.rmtree(place.path)
+    bins = {mark: manifest["outputs"][f"{mark}.imputed.bigWig"]["bins"] for mark in manifest["targets"]}
     scores = {mark: Score(**figures) for mark, figures in manifest["scores"].items()}
-    return Result(bins, scores, manifest["warnings"])
-
-
-def _same(place: Folder, work: Work) -> bool:
-    """Whether a folder holds this very run, stopped."""
-    try:
-        return place.work() == work
-    except (Cancelled, ValueError):
-        return False
-
-
-def _run(place: Folder, work: Work, model: Model, console: Console) -> None:
-    """Do what is not done yet."""
-    folder, size = str(place.path), model.manifest.bin_size_bp
-    if not (place.path / JUDGED).exists():
-        judge_tracks(folder)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("bins"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("Imputing", total=work.bins(size))
-        for number, region in enumerate(work.pieces):
-            if place.chunk(number).exists():
-                bar.advance(task, region.n_bins(size))
-            else:
-                impute_chunk(folder, number, lambda done: bar.advance(task, done))
-        parts = [(mark, part) for mark in work.targets for part in model.manifest.outputs]
-        for mark, part in bar.track(parts, description="Writing"):
-            if not noted(place, mark, part).exists():
-                assemble(folder, mark, part)
+    trust = {mark: Trust.of(plain) for mark, plain in manifest["trust"].items()}
+    return Result(bins, trust, scores, manifest["warnings"])

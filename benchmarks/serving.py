@@ -54,7 +54,7 @@ def ingest(out: Console) -> None:
             for piece in CHR1.pieces(25_000_000):
                 writer.add(piece, Simulator(0, HG19).simulate(piece, 0, MARKS[:1]).values[0])
         bare = seconds(lambda: read_bare(folder / ORIGINAL), 3)
-        ours = seconds(lambda: asyncio.run(take_in(folder, "x.bw", None, 25, Limits())), 3)
+        ours = seconds(lambda: asyncio.run(take_in(folder / ORIGINAL, folder, "x.bw", None, 25, Limits())), 3)
         size = (folder / ORIGINAL).stat().st_size / 1e6
         out.print(
             f"\n| ingest of chr1, {CHR1.n_bins(25):,} bins, {size:.0f} MB | s | of the bare read |\n|---|---|---|"

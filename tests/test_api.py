@@ -141,7 +141,7 @@ def test_a_region_off_the_bin_borders_is_widened_to_whole_bins(client: TestClien
 def test_without_a_region_all_that_the_tracks_cover(client: TestClient, tmp_path: Path) -> None:
     path = tmp_path / "H3K4me1.bw"
     with BigWigWriter(path, HG19, 25) as writer:
-        writer.add(Region("chr5", 70_000_000, 70_001_250), np.ones(50, np.float32))
+        writer.add(Region("chr5", 70_000_000, 70_001_250), np.linspace(0, 5, 50, dtype=np.float32))
     answer = post(client, [path], targets="H3K4me3").json()
     assert answer["region"] == "chr5:70,000,000-70,001,250"
     assert None not in answer["tracks"][0]["values"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from app.core.assemblies import HG19, HG38, recognise
 from app.core.binned import BinnedTracks, write_binned
 from app.core.errors import AssemblyMismatch
-from app.core.quality import QualityMeter, units_warning
+from app.core.quality import QualityMeter, examine, units_warning
 from app.core.quantiles import Distribution, quantile_function
 from app.core.regions import PIECE_BINS, Region
 
@@ -87,26 +87,35 @@ def test_quality_is_that_of_all_values() -> None:
     assert quality.mean == pytest.approx(there.mean(dtype=float))
     assert (quality.minimum, quality.maximum) == (there.min(), there.max())
     assert quality.quantiles["0.5"] == pytest.approx(np.quantile(there, 0.5))
-    assert quality.warnings() == []
+
+
+def with_outliers(rng: np.random.Generator, every: int) -> np.ndarray:
+    values = rng.gamma(0.5, 1, 100_000)
+    values[::every] = 999_999
+    return values
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "says", "usable"),
     [
-        (lambda rng: rng.normal(0, 1, 10_000), "values are negative"),
-        (lambda rng: rng.gamma(20, 0.05, 10_000), "look like fold changes"),
-        (lambda rng: np.full(100, 3.0), "Every value is 3"),
-        (lambda rng: rng.gamma(0.5, 1, 10_000), None),
+        (lambda rng: rng.normal(0, 1, 10_000), "values are negative", True),
+        (lambda rng: rng.gamma(20, 0.05, 10_000), "look like fold changes", True),
+        (lambda rng: rng.poisson(rng.gamma(0.5, 60, 10_000)), "look like counts of reads", True),
+        (lambda rng: with_outliers(rng, 50_000), "Single values lie far above the rest: up to 999,999", True),
+        (lambda rng: with_outliers(rng, 1000), "0.10% of its values lie far above the rest, up to 999,999", False),
+        (lambda rng: np.full(100, 3.0), "every value is 3", False),
+        (lambda rng: np.zeros(100), "every value is 0", False),
+        (lambda rng: np.full(100, 1e-42) * rng.integers(1, 3, 100), "as good as empty", False),
+        (lambda rng: rng.gamma(0.5, 1, 10_000), None, True),
+        (lambda rng: np.rint(rng.gamma(0.5, 1, 10_000)), None, True),  # p-values that were rounded
     ],
 )
-def test_odd_tracks_are_warned_of(values, says: str | None) -> None:
-    meter = QualityMeter(HG19, 25)
+def test_odd_tracks_are_warned_of_or_set_aside(values, says: str | None, usable: bool) -> None:
     odd = values(np.random.default_rng(0)).astype(np.float32)
-    meter.add(odd)
-    quality = meter.finish(quantile_function(odd))
-    assert quality is not None
-    warnings = quality.warnings()
-    assert (says is None and not warnings) or any(says in warning for warning in warnings)
+    verdict = examine(Distribution(quantile_function(odd), 0.5, odd), float(odd.min()), float(odd.max()))
+    assert (verdict.unusable is None) == usable
+    said = [*verdict.warnings, *([verdict.unusable] if verdict.unusable else [])]
+    assert (says is None and not said) or (says is not None and says in said[0])
 
 
 def test_positions_in_bins_are_warned_of() -> None:

@@ -1,5 +1,6 @@
 """`epifill` and `python -m training` as a user runs them, in processes of their own."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from app import offline
+from app.core import scores
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
@@ -18,7 +20,6 @@ from app.core.impute import impute
 from app.core.marks import plan
 from app.core.model import Model, sha256_of
 from app.core.regions import Region
-from app.jobs import chunks
 from tests.conftest import CHR21, CHRM, MARKS
 from tests.server import interruptible
 
@@ -127,15 +128,16 @@ def test_chunks_change_nothing(
 ) -> None:
     from rich.console import Console
 
-    monkeypatch.setattr(chunks, "_SCORED_BINS", 1000)
+    monkeypatch.setattr(scores, "MOST_SCORED_BINS", 1000)
     given = [(mark, tracks[mark]) for mark in MARKS[:3]]
-    region = "chr21:33,750,000-33,800,000"
-    result = offline.impute_files(
-        model, models, given, ["H3K4me3"], ["H3K4me3"], region, tmp_path, Console(quiet=True), chunk_bins=130
-    )
+    request = offline.Request(given, ["H3K4me3"], ["H3K4me3"], "chr21:33,750,000-33,800,000")
+    result = offline.impute_files(model, models, request, tmp_path, Console(quiet=True), chunk_bins=130)
     got = read(tmp_path / "H3K4me3.imputed.bigWig", CHR21)
     np.testing.assert_allclose(got, read(whole_run / "H3K4me3.imputed.bigWig", CHR21), rtol=1e-4, atol=1e-5)
-    assert 900 < result.scores["H3K4me3"].bins <= 1100
+    assert result.scores["H3K4me3"].every == 2
+    signal = read(tracks["H3K4me3"], CHR21)
+    expected = scores.score(signal[::2], got[::2], 2)
+    assert dataclasses.asdict(result.scores["H3K4me3"]) == pytest.approx(dataclasses.asdict(expected))
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:

@@ -189,17 +189,17 @@ def test_two_servers_on_one_database_share_the_work(
     first = ids[0]
     owner = next(server for server, rows in claimed if first in {row.id for row in rows})
     other = "server 1" if owner == "server 0" else "server 0"
-    assert not stores[0].finish(first, other, None, [])
+    assert not stores[0].finish(first, other, {"scores": None, "warnings": []})
     with Session(engines[0]) as session:  # the owner has not been heard of for a while
         session.exec(update(ImputationJob).where(ImputationJob.id == first).values(lease=now() - timedelta(seconds=1)))
         session.commit()
     assert stores[0].claim(owner, 10) == []  # it has it, and only has to say so
     assert [row.id for row in stores[1].claim(other, 10)] == [first]
-    assert not stores[0].finish(first, owner, None, [])
+    assert not stores[0].finish(first, owner, {"scores": None, "warnings": []})
     stores[0].fail(first, owner, "no longer mine")
     assert (tmp_path / "data/imputations" / first).exists()
-    assert stores[1].finish(first, other, None, [])
-    assert not stores[1].finish(first, other, None, [])
+    assert stores[1].finish(first, other, {"scores": None, "warnings": []})
+    assert not stores[1].finish(first, other, {"scores": None, "warnings": []})
     assert stores[0].cancel_or_delete("o", first) is None
     folder.close()
     for engine in engines:
@@ -235,7 +235,7 @@ def test_what_was_kept_long_enough_is_deleted(tmp_path: Path) -> None:
     old, young = (jobs.create(new_row(n), lambda place: place.mkdir(), 9)[0] for n in range(2))
     jobs.claim("me", 9)
     for job in (old, young):
-        assert jobs.finish(job.id, "me", None, [])
+        assert jobs.finish(job.id, "me", {"scores": None, "warnings": []})
     stale, fresh = samples.create("o", "stale", None, 9), samples.create("o", "fresh", None, 9)
     with Session(engine) as session:
         session.exec(update(ImputationJob).where(ImputationJob.id == old.id).values(expires=now()))

@@ -225,7 +225,8 @@ def test_where_the_panel_had_nothing_is_told(panel_model: Model) -> None:
     values = random_tracks(np.random.default_rng(3), 5, CHR21.n_bins(25))
     values[:, :10] = values[:, 1600:1700] = values[:, -5:] = np.nan
     result = impute(Known(values, CHR21), panel_model, plan(panel_model, MARKS, ["H3K9me3"]), CHR21)
-    gaps = Gaps(395, (Region("chr21", 33_787_500, 33_790_000), Region("chr21", 33_792_500, 33_799_875)))
+    regions = (Region("chr21", 33_787_500, 33_790_000), Region("chr21", 33_792_500, 33_799_875))
+    gaps = Gaps(395, regions, {"H3K9me3": 395})
     trimmed = result.trim()
     assert result.gaps == trimmed.gaps == gaps
     assert {part.region for part in trimmed.parts().values()} == {Region("chr21", 33_750_250, 33_799_875)}

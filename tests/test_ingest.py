@@ -50,14 +50,16 @@ def test_a_child_works_within_the_limits_that_it_is_handed(tmp_path: Path) -> No
     """With no memory to speak of it cannot bin a track that it otherwise can."""
     sparse_track(tmp_path / ORIGINAL, 500)
     with pytest.raises(NotABigWig, match="takes more time or memory"):
-        asyncio.run(take_in(tmp_path, "x.bw", None, 25, Limits(memory_bytes=2**20)))
-    assert asyncio.run(take_in(tmp_path, "x.bw", None, 25, Limits())).assembly == "hg19"
+        asyncio.run(take_in(tmp_path / ORIGINAL, tmp_path, "x.bw", None, 25, Limits(memory_bytes=2**20)))
+    assert asyncio.run(take_in(tmp_path / ORIGINAL, tmp_path, "x.bw", None, 25, Limits())).assembly == "hg19"
 
 
 def test_too_much_work_is_ended_and_said(tmp_path: Path) -> None:
     sparse_track(tmp_path / ORIGINAL, 30_000)
     with pytest.raises(NotABigWig, match="takes more time or memory"):
-        asyncio.run(take_in(tmp_path, "x.bw", None, 25, Limits(base_seconds=0, bytes_per_second=10**9)))
+        asyncio.run(
+            take_in(tmp_path / ORIGINAL, tmp_path, "x.bw", None, 25, Limits(base_seconds=0, bytes_per_second=10**9))
+        )
 
 
 def sparse_track(path: Path, count: int) -> np.ndarray:
@@ -83,7 +85,7 @@ def sparse_track(path: Path, count: int) -> np.ndarray:
 def test_a_sparse_track_of_a_whole_genome_is_taken_in(tmp_path: Path, count: int) -> None:
     """Its work grows with the genome, not with its few bytes."""
     places = sparse_track(tmp_path / ORIGINAL, count)
-    taken = asyncio.run(take_in(tmp_path, "x.bw", None, 25, Limits()))
+    taken = asyncio.run(take_in(tmp_path / ORIGINAL, tmp_path, "x.bw", None, 25, Limits()))
     assert taken.assembly == "hg19"
     stored = BinnedTracks({"m": tmp_path}).read(Region("chr21", 0, 48_129_895)).values[0]
     there = np.flatnonzero(~np.isnan(stored))

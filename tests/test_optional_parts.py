@@ -13,14 +13,15 @@ from httpx2 import Response
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
-from app.core.caveats import caveats
 from app.core.impute import Imputation, impute
 from app.core.manifest import Manifest
-from app.core.marks import plan
+from app.core.marks import Plan, plan
 from app.core.model import Model
 from app.core.panel import Gaps
+from app.core.quality import Verdict
 from app.core.regions import Region
 from app.core.strength import Strength
+from app.core.warnings import Outcome, warnings_of
 from tests.conftest import CHR21, MARKS
 from tests.test_api import post, problem
 from tests.test_cli import read as read_bigwig
@@ -180,15 +181,18 @@ def test_models_show_their_optional_parts(panel_client: TestClient, panel_models
         (0.9, Gaps(5000, (CHR21,)), ["nothing in 5,000 of the imputed bins"]),
     ],
 )
-def test_caveats(panel_model: Model, model: Model, fraction: float, gaps: Gaps | None, says: list[str]) -> None:
+def test_warnings(panel_model: Model, model: Model, fraction: float, gaps: Gaps | None, says: list[str]) -> None:
     class Covering:
         read = None
 
         def distribution(self, mark: str):
             return type("D", (), {"covered_fraction": fraction})
 
-    strength = Strength(np.zeros((5, 3), np.float32), {MARKS[0]: None})
-    found = caveats(Covering(), panel_model, strength, gaps)
+        def verdict(self, mark: str) -> Verdict:
+            return Verdict()
+
+    strength, plan = Strength(np.zeros((5, 3), np.float32), {MARKS[0]: None}), Plan(MARKS[:1], (), MARKS[1:])
+    found = warnings_of(Covering(), panel_model, plan, Outcome(strength, gaps))
     assert len(found) == len(says)
     assert all(words in sentence for words, sentence in zip(says, found, strict=True))
-    assert caveats(Covering(), model, None, None) == []
+    assert warnings_of(Covering(), model, plan, Outcome()) == []

@@ -77,17 +77,19 @@ def test_a_changed_or_missing_file_is_noticed(folder: Path) -> None:
 def test_gaps_are_counted_and_the_first_are_named() -> None:
     missing = np.zeros(663, bool)
     missing[[0, 5, 6, 662]] = True
-    gaps = Gaps.of(missing, CHRM, 25)
-    assert gaps == Gaps(4, (Region("chrM", 0, 25), Region("chrM", 125, 175), Region("chrM", 16_550, 16_571)))
-    many = np.arange(100) % 2 == 0
+    everywhere = np.ones(663, bool)
+    gaps = Gaps.of({"A": missing, "B": everywhere}, CHRM, 25)
+    regions = (Region("chrM", 0, 25), Region("chrM", 125, 175), Region("chrM", 16_550, 16_571))
+    assert gaps == Gaps(4, regions, {"A": 4, "B": 663})
+    many = {"A": np.arange(100) % 2 == 0}
     assert Gaps.of(many, Region("chr1", 0, 2500), 25).bins == 50
     assert len(Gaps.of(many, Region("chr1", 0, 2500), 25).regions) == 20
 
 
 def test_gaps_of_neighbouring_regions_become_one() -> None:
     assembly = Assembly("two", {"a": 10_000, "b": 10_000})
-    everything = np.ones(40, bool)
+    everything = {"A": np.ones(40, bool)}
     gaps = Gaps()
     for region in (*Region("a", 0, 3000).pieces(1000), Region("b", 0, 1000)):
         gaps = gaps.then(Gaps.of(everything, region, 25), assembly)
-    assert gaps == Gaps(160, (Region("a", 0, 3000), Region("b", 0, 1000)))
+    assert gaps == Gaps(160, (Region("a", 0, 3000), Region("b", 0, 1000)), {"A": 160})

@@ -20,7 +20,7 @@ from training.dataset import Dataset
 
 
 def ingest(folder: Path, region: Region | None = None) -> Distribution:
-    asyncio.run(take_in(folder, "x.bw", "hg19", 25, Limits(), [region] if region else []))
+    asyncio.run(take_in(folder / ORIGINAL, folder, "x.bw", "hg19", 25, Limits(), [region] if region else []))
     return BinnedTracks({"m": folder}).distribution("m")
 
 

@@ -28,5 +28,11 @@ def test_ranks_are_scipys_average_ranks(values: list[float]) -> None:
 
 def test_constant_or_empty_tracks_have_no_correlation() -> None:
     assert pearson(np.ones(5), np.arange(5.0)) is None
-    assert score(np.full(4, np.nan, np.float32), np.ones(4, np.float32)) == Score(None, None, None, None, 0)
-    assert score(np.ones(4, np.float32), np.ones(4, np.float32)) == Score(None, None, None, 0.0, 4)
+    nothing, ones = np.full(4, np.nan, np.float32), np.ones(4, np.float32)
+    reason = "no bin was measured where it could be compared."
+    assert score(nothing, ones) == Score(None, None, None, None, 0, 1, reason)
+    reason = "no track that was imputed from covers a bin where it could be compared."
+    assert score(ones, nothing, 3) == Score(None, None, None, None, 0, 3, reason)
+    reason = "the measured track is 1 in every bin that was compared, so it has no correlation."
+    assert score(ones, ones) == Score(None, None, None, 0.0, 4, 1, reason)
+    assert score(ones[:1], ones[:1]).reason == "one bin has no correlation."

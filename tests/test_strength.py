@@ -1,19 +1,23 @@
 """Strength of tracks: judged where the training samples were, whatever part of the genome a track covers."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from app.core.caveats import caveats
 from app.core.errors import BadModel
+from app.core.marks import Plan
 from app.core.model import Model
 from app.core.panel import Panel
+from app.core.quality import Verdict
 from app.core.quantiles import LEVELS, Distribution, quantile_function
 from app.core.regions import Region
 from app.core.signal import Signal
 from app.core.strength import judge
+from app.core.warnings import Outcome, warnings_of
 from app.core.yardstick import LEAST_BINS, Yardstick
 
 MARKS = ("H3K4me1", "H3K4me3")
@@ -80,8 +84,17 @@ class Everywhere:
         values = np.random.default_rng(region.start).gamma(1, 1, (2, region.n_bins(25))).astype(np.float32)
         return Signal(values if region in self._covered else values * np.nan, MARKS, region, 25)
 
+    def read_row(self, mark: str, region: Region) -> np.ndarray:
+        return self.read(region).row(mark)
+
     def distribution(self, mark: str) -> Distribution:
         return Distribution(np.full(len(LEVELS), 7, np.float32), 0.5)
+
+    def verdict(self, mark: str) -> Verdict:
+        return Verdict()
+
+    def kept(self, mark: str, name: str, work_out: Callable[[], Any]) -> Any:
+        return work_out()
 
 
 @pytest.fixture
@@ -103,8 +116,9 @@ def test_whoever_has_nothing_there_is_judged_by_all_of_its_values(judging: Model
     assert (by_all.quantiles[rows] == 7).all()
     assert not (by_regions.quantiles[rows] == 7).any()
     assert np.isnan(np.delete(by_all.quantiles, rows, axis=0)).all()
-    assert caveats(known, judging, by_regions, None) == []
-    (first, _) = caveats(unknown, judging, by_all, None)
+    plan = Plan(MARKS, (), ("H3K9me3",))
+    assert warnings_of(known, judging, plan, Outcome(by_regions)) == []
+    (first, _) = warnings_of(unknown, judging, plan, Outcome(by_all))
     assert first.startswith("H3K4me1 covers 50.0% of hg19 and has hardly a value where the model judges")
 
 

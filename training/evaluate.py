@@ -3,7 +3,6 @@
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -141,7 +140,7 @@ def evaluate(model: Model, dataset: Dataset, samples: Sequence[str], out: Path, 
         for sample in samples:
             results[sample] = []
             for mark, truth, imputed in evaluate_sample(model, dataset, sample, advance):
-                results[sample].append(MarkAccuracy(mark=mark, **asdict(score(truth, imputed))))
+                results[sample].append(MarkAccuracy.of(mark, score(truth, imputed)))
                 if sample == samples[0]:
                     scatters.append((f"{sample} {mark}", truth, imputed))
                     first, last = find_locus(truth, dataset)

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from app.api.formats import Format, respond
 from app.core.binned import BinnedTracks
 from app.core.errors import BadRegion, Busy, NoInterval, NoOverlap, RegionTooLarge
-from app.core.impute import impute, looked_at
+from app.core.impute import impute
 from app.core.marks import Plan
 from app.core.model import Model
 from app.core.regions import Region, parse_region
@@ -55,11 +55,6 @@ def check_interval(interval: bool, model: Model) -> None:
     """Raise NoInterval if an interval is asked of a model that gives none."""
     if interval and model.manifest.interval_coverage is None:
         raise NoInterval(f"{model.name} gives no interval; leave out `interval`, or choose another model.", model.name)
-
-
-def read_around(region: Region, model: Model) -> list[Region]:
-    """What an imputation of the region reads: what its result depends on, and where tracks are judged."""
-    return [looked_at(region, model), *(model.yardstick.regions if model.yardstick else ())]
 
 
 def answer(

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import WithJsonSchema
 
 from app.api.access import Owner
-from app.api.answers import answer, asked_region, check_interval, read_around, several, turn
+from app.api.answers import answer, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
@@ -18,6 +18,7 @@ from app.api.schemas import RegionAnswer
 from app.api.uploads import incoming, pieces_of, receive
 from app.core.binned import BinnedTracks
 from app.core.errors import AmbiguousMark
+from app.core.impute import read_around
 from app.core.marks import mark_of_file, plan
 from app.core.model import Model
 from app.store.files import ORIGINAL
@@ -95,7 +96,9 @@ async def impute_tracks(
             around = read_around(wanted, chosen) if wanted else []
             size = chosen.manifest.bin_size_bp
             async with request.app.state.ingests:
-                await take_in(folder / ORIGINAL, folder, track.filename or mark, chosen.assembly.name, size, limits, around)
+                await take_in(
+                    folder / ORIGINAL, folder, track.filename or mark, chosen.assembly.name, size, limits, around
+                )
         async with turn(request):
             ingested = BinnedTracks(folders)
             settled = plan(chosen, names, hidden, asked, ingested.unusable())

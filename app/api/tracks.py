@@ -171,7 +171,9 @@ class _Upload:
         try:
             gate: asyncio.Semaphore = self._request.app.state.ingests
             async with gate:
-                taken = await take_in(received.folder / ORIGINAL, received.folder, self._name, assembly, BIN_SIZE_BP, limits)
+                taken = await take_in(
+                    received.folder / ORIGINAL, received.folder, self._name, assembly, BIN_SIZE_BP, limits
+                )
             await run_in_threadpool(
                 self._stored.finish,
                 track_id,

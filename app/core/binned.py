@@ -239,7 +239,10 @@ class _Binned:
         inside = there[(there * piece_bp >= region.start) & ((there + 1) * piece_bp <= region.end)]
         if len(inside):
             return True
-        edges = [Region(region.chrom, max(region.start, n * piece_bp), min(region.end, (n + 1) * piece_bp)) for n in there.tolist()]
+        edges = [
+            Region(region.chrom, max(region.start, n * piece_bp), min(region.end, (n + 1) * piece_bp))
+            for n in there.tolist()
+        ]
         return any(not np.isnan(self.read(edge)).all() for edge in edges)
 
     def kept(self, name: str, work_out: Callable[[], Any]) -> Any:

@@ -148,6 +148,11 @@ def looked_at(region: Region, model: Model) -> Region:
     return region.extend(reach, model.assembly.length(region.chrom))
 
 
+def read_around(region: Region, model: Model) -> list[Region]:
+    """All that imputing a region reads: what its result depends on, and where the model judges tracks."""
+    return [looked_at(region, model), *(model.yardstick.regions if model.yardstick else ())]
+
+
 def long_enough(chrom: str, model: Model) -> bool:
     """Whether a chromosome has as many bins as the model's window."""
     return -(-model.assembly.length(chrom) // model.manifest.bin_size_bp) >= model.manifest.min_bins
@@ -157,7 +162,9 @@ def too_short(chrom: str, model: Model) -> str:
     """The sentence on a chromosome with fewer bins than the model's window."""
     size = model.manifest.bin_size_bp
     bins = -(-model.assembly.length(chrom) // size)
-    return f"{chrom} has only {bins} bins of {size} bp, fewer than the {model.manifest.min_bins} that {model.name} needs."
+    return (
+        f"{chrom} has only {bins} bins of {size} bp, fewer than the {model.manifest.min_bins} that {model.name} needs."
+    )
 
 
 def run_model(

@@ -2,11 +2,12 @@
 
 import re
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.core.quantiles import LEVELS
+from app.core.scores import Score
 
 MODEL_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 MODEL_VERSION = re.compile(r"^\d+\.\d+\.\d+$")
@@ -25,6 +26,11 @@ class MarkAccuracy(_Strict):
     spearman: float | None
     mse_arcsinh: float | None
     bins: int
+
+    @classmethod
+    def of(cls, mark: str, score: Score) -> Self:
+        """What a comparison with the truth found."""
+        return cls(mark=mark, **{name: getattr(score, name) for name in cls.model_fields if name != "mark"})
 
 
 class Accuracy(_Strict):

@@ -94,8 +94,8 @@ def examine(distribution: Distribution, minimum: float, maximum: float) -> Verdi
         )
     if maximum > _outlier(high):
         warnings.append(
-            f"Single values lie far above the rest: up to {maximum:,.6g}, where 99% are below {high:,.3g}; check the bins"
-            " with the highest values, as no peak is that high."
+            f"Single values lie far above the rest: up to {maximum:,.6g}, where 99% are below {high:,.3g}; check the"
+            " bins with the highest values, as no peak is that high."
         )
     return Verdict(tuple(warnings))
 

@@ -80,7 +80,7 @@ def _by_yardstick(source: TrackSource, model: Model, mark: str) -> tuple[NDArray
         assert yardstick
         values = np.concatenate([source.read_row(mark, region) for region in yardstick.regions])
         found = yardstick.judge(model.marks.index(mark), values)
-        return found and {"quantiles": found.quantiles.tolist(), "share": found.share}
+        return {"quantiles": found.quantiles.tolist(), "share": found.share} if found else None
 
     kept = source.kept(mark, f"strength-{_rule_of(model)}-{mark}", work_out)
     return kept and (np.array(kept["quantiles"], np.float32), kept["share"])

@@ -15,7 +15,7 @@ from app.core.model import Model
 from app.core.panel import Gaps
 from app.core.regions import Region
 from app.core.scores import Score, score
-from app.core.trust import Trust, trust
+from app.core.trust import trust
 from app.core.warnings import Outcome, warnings_of
 from app.jobs.chunks import noted, on_disk, opened
 from app.jobs.hub import hub_text
@@ -109,7 +109,7 @@ def manifest_of_folder(place: Folder, hidden: Scores | None = None) -> dict[str,
             "bins_without": gaps.bins,
             "regions_without": [str(stretch) for stretch in gaps.regions],
         },
-        "trust": {mark: _plain_trust(own) for mark, own in found.items()},
+        "trust": {mark: own.plain() for mark, own in found.items()},
         "scores": {mark: asdict(figures) for mark, figures in scores.items()},
         "hidden_scores": {
             mark: {name: figures and asdict(figures) for name, figures in own.items()}
@@ -117,12 +117,6 @@ def manifest_of_folder(place: Folder, hidden: Scores | None = None) -> dict[str,
         },
         "warnings": [*warnings_of(tracks, model, work.plan, outcome), *_unscored_hidden(hidden or {})],
     }
-
-
-def _plain_trust(found: Trust) -> dict[str, Any]:
-    measured = {"with_panel": found.with_panel, "without_panel": found.without_panel}
-    plain = {name: accuracy and accuracy.model_dump() for name, accuracy in measured.items()}
-    return {"bins": found.bins, "panel_share": found.panel_share, **plain}
 
 
 def _unscored_hidden(hidden: Scores) -> list[str]:

@@ -144,8 +144,9 @@ def make_work(
     )
     size, assembly = model.manifest.bin_size_bp, model.assembly
     observed = work.open().select(plan.observed)
+    warnings: list[str] = []
     if regions is None:
-        covered, warnings = list(observed.covered_regions(chunk_bins * size)), []
+        covered = list(observed.covered_regions(chunk_bins * size))
         if not covered:
             raise NoOverlap(f"No track has a value on any chromosome of {assembly.name}; give tracks with data.")
     else:

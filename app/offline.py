@@ -136,7 +136,9 @@ def _stopped(place: Folder, asked: dict[str, Any]) -> bool:
 
 
 def _check_free(out: Path, force: bool) -> None:
-    """Raise FolderInUse if a folder holds another run that is not to be replaced."""
+    """Raise FolderInUse if a folder holds another run that is not to be replaced, or is none."""
+    if out.exists() and not out.is_dir():
+        raise FolderInUse(f"'{out}' is a file; give a folder for the results.", str(out))
     if force:
         return
     for name, what in ((MANIFEST, "the results of another run"), (UNDER_WAY, "another run that was stopped")):

@@ -190,7 +190,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
         (["--track", "H3K4me1={good}", "--region", "chr1:1-2"], "No unmasked track has a value in chr1:1-2"),
         (["--track", "H3K4me1={good}", "--region", "chr1:2-1"], "empty or backwards"),
         (["--track", "H3K4me1={good}", "--model", "nosuch"], "Model 'nosuch' is not installed"),
-        (["--track", "H3K4me1={good}", "--out", "{bad}"], "File exists: "),
+        (["--track", "H3K4me1={good}", "--out", "{bad}"], "bad.bw' is a file; give a folder"),
         (["--track", "H3K4me1={bad}"], "'bad.bw' is not a bigWig file but text"),
         (["--track", "H3K4me1={good}", "--track", "H3K4me1={good}"], "H3K4me1 has two tracks"),
     ],

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.core.assemblies import HG19
+from app.core.binned import BinnedTracks, write_binned
 from app.core.errors import BadModel
+from app.core.manifest import YardstickDescription
 from app.core.marks import Plan
 from app.core.model import Model
 from app.core.panel import Panel
@@ -139,3 +142,32 @@ def test_a_yardstick_is_part_of_the_contract(tmp_path: Path, field: str, value: 
         (folder / name).symlink_to(bundled / name)
     with pytest.raises(BadModel, match=says):
         Model(folder)
+
+
+def test_what_a_model_judged_is_kept_with_the_track(
+    judging: Model, signal: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later request, of whatever other tracks, does not look at the values again; another yardstick does."""
+    source = Everywhere(REGIONS)
+    folders = {mark: tmp_path / mark for mark in MARKS}
+    for mark, folder in folders.items():
+        folder.mkdir()
+        rows = ((region, source.read_row(mark, region)) for region in REGIONS)
+        write_binned(folder, HG19, 25, source.distribution(mark), rows)
+    first = judge(BinnedTracks(folders), judging, MARKS)
+    assert first is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Yardstick, "judge", None)
+        again = judge(BinnedTracks(folders), judging, MARKS)
+        alone = judge(BinnedTracks({MARKS[0]: folders[MARKS[0]]}), judging, MARKS[:1])
+    assert again is not None
+    assert alone is not None
+    np.testing.assert_array_equal(again.quantiles, first.quantiles)
+    assert again.judged == first.judged
+    assert alone.judged == {MARKS[0]: first.judged[MARKS[0]]}
+    other = judging.manifest.panel.model_copy(
+        update={"yardstick": YardstickDescription(regions=["chr21"], channels=[])}
+    )
+    monkeypatch.setattr(judging, "manifest", judging.manifest.model_copy(update={"panel": other}))
+    monkeypatch.setattr(Yardstick, "judge", lambda *_: None)
+    assert judge(BinnedTracks(folders), judging, MARKS).judged == dict.fromkeys(MARKS)

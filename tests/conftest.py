@@ -1,5 +1,6 @@
 """What the tests share: a small random data set, a toy model exported from it, its tracks as bigWig, a client."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from app.core.model import Model
 from app.core.regions import Region
 from app.main import create_app
 from app.settings import Settings
+from app.store.ingest import Limits, take_in
 from tests.panelled import CHANNELS, write_panelled
 from training.dataset import Dataset, Index, create_dataset, finish
 from training.export import export
@@ -114,6 +116,17 @@ def tracks(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[s
             writer.add(CHR21, np.asarray(row[663:]))
             writer.add(CHRM, np.asarray(row[:663]))
     return paths
+
+
+@pytest.fixture(scope="session")
+def ingested(tracks: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of the binned form of sample B, by mark."""
+    folders = {}
+    for mark, path in tracks.items():
+        folders[mark] = tmp_path_factory.mktemp("ingested") / mark
+        folders[mark].mkdir()
+        asyncio.run(take_in(path, folders[mark], path.name, None, 25, Limits()))
+    return folders
 
 
 @pytest.fixture(scope="session", autouse=True)

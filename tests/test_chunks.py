@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from app.core.bigwig.write import BigWigWriter
-from app.core.errors import BadRegion, DiskFull, ModelReplaced, NoOverlap, WriteFailed
+from app.core.binned import BinnedTracks
+from app.core.errors import BadRegion, DiskFull, ModelReplaced, NoOverlap, RegionTooShort, WriteFailed
+from app.core.impute import impute
 from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
@@ -20,8 +22,8 @@ from tests.conftest import CHR21, CHRM, MARKS
 
 
 @pytest.fixture
-def inputs(tracks: dict[str, Path]) -> dict[str, Input]:
-    return {mark: Input(path=str(tracks[mark]), file=f"{mark}.bw", sha256="0") for mark in MARKS[:3]}
+def inputs(ingested: dict[str, Path]) -> dict[str, Input]:
+    return {mark: Input(path=str(ingested[mark]), file=f"{mark}.bw", sha256="0") for mark in MARKS[:3]}
 
 
 def cut(model: Model, models: Path, inputs: dict[str, Input], regions: list[str] | None, chunk_bins: int) -> Work:
@@ -76,11 +78,29 @@ def test_what_cannot_be_cut_is_said(
 ) -> None:
     with pytest.raises(BadRegion, match="chr99"):
         cut(panel_model, panel_models, inputs, ["chr99"], 512)
-    empty = tmp_path / "empty.bw"
-    with BigWigWriter(empty, panel_model.assembly, 25) as writer:
-        writer.add(Region("chr1", 0, 25), np.ones(1, np.float32))
-    short = {"H3K4me1": Input(path=str(empty), file="e", sha256="0")}
-    assert {piece.chrom for piece in cut(panel_model, panel_models, short, None, 512).pieces} == {"chr1"}
+    said = "No unmasked track has a value in chr1:1,000-50,000; choose tracks or a region with values"
+    with pytest.raises(NoOverlap, match=said):
+        cut(panel_model, panel_models, inputs, ["chr1:1,000-50,000"], 512)
+    assert cut(panel_model, panel_models, inputs, ["chr1:1,000-50,000", "chrM"], 512).warnings == (
+        "No unmasked track has a value in 1 of 2 regions: chr1:1,000-50,000.",
+    )
+
+
+def test_a_chromosome_that_is_too_short_is_left_out_and_said_or_refused(
+    panel_models: Path, panel_model: Model, inputs: dict[str, Input], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One rule, whether regions were named or not; only where nothing is left it is an error."""
+    longer = panel_model.manifest.model_copy(update={"min_bins": 1000})
+    monkeypatch.setattr(panel_model, "manifest", longer)
+    said = "chrM has only 663 bins of 25 bp, fewer than the 1000 that panelled needs."
+    for regions in (None, ["chrM", "chr21:33,750,000-33,760,000"]):
+        work = cut(panel_model, panel_models, inputs, regions, 512)
+        assert work.warnings == (f"chrM was left out: {said}",)
+        assert {piece.chrom for piece in work.pieces} == {"chr21"}
+    with pytest.raises(RegionTooShort, match=said):
+        cut(panel_model, panel_models, inputs, ["chrM"], 512)
+    with pytest.raises(RegionTooShort, match=said):
+        impute(BinnedTracks({m: Path(i.path) for m, i in inputs.items()}), panel_model, work.plan, CHRM)
 
 
 def test_a_piece_done_again_is_the_same(place: Folder) -> None:
@@ -153,16 +173,3 @@ def test_a_replaced_model_is_not_mixed_in(place: Folder) -> None:
     place.create(work.model_copy(update={"model_sha256": "0"}))
     with pytest.raises(ModelReplaced, match="panelled was replaced by another version meanwhile"):
         impute_chunk(str(place.path), 0)
-
-
-def test_without_a_value_there_is_no_result(
-    panel_models: Path, panel_model: Model, inputs: dict[str, Input], tmp_path: Path
-) -> None:
-    place = Folder(tmp_path / "nothing")
-    place.create(cut(panel_model, panel_models, inputs, ["chr1:1,000-50,000"], 512))
-    judge_tracks(str(place.path))
-    for number in range(len(place.work().chunks)):
-        impute_chunk(str(place.path), number)
-    with pytest.raises(NoOverlap, match="No unmasked track has a value in chr1:1,000-50,000"):
-        assemble(str(place.path), "H3K9me3", "imputed")
-    assert not list((place.path / "result.partial").iterdir())

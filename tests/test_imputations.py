@@ -198,11 +198,13 @@ def test_bad_requests_are_told(
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_region_without_values_fails_with_a_reason(client: httpx2.Client, tracks: dict[str, Path]) -> None:
-    job = start(client, upload(client, tracks), regions=["chr1:1,000,000-1,100,000"]).json()
-    state = watch(client, job)[-1]
-    assert state["status"] == "failed"
-    assert state["reason"].startswith("No unmasked track has a value in chr1:1,000,000-1,100,000; choose")
+def test_a_region_without_values_is_refused_at_once(client: httpx2.Client, tracks: dict[str, Path]) -> None:
+    before = len(client.get("/v1/imputations").json()["imputations"])
+    response = start(client, upload(client, tracks), regions=["chr1:1,000,000-1,100,000"])
+    assert response.status_code == 422
+    said = "No unmasked track has a value in chr1:1,000,000-1,100,000; choose"
+    assert response.json()["detail"].startswith(said)
+    assert len(client.get("/v1/imputations").json()["imputations"]) == before
 
 
 def test_without_tracks_there_is_nothing_to_do(client: httpx2.Client, tracks: dict[str, Path]) -> None:

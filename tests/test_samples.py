@@ -20,7 +20,6 @@ from sqlmodel import Session
 from app.core.assemblies import HG19, HG38
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
-from app.core.binned import BinnedTracks
 from app.core.errors import AssemblyMismatch
 from app.core.impute import impute
 from app.core.marks import plan
@@ -180,7 +179,7 @@ def test_without_a_region_one_chromosome_is_all_and_several_are_too_many(
     sample = new_sample(client)
     path = tmp_path / "one.bw"
     with BigWigWriter(path, HG19, 25) as writer:
-        writer.add(Region("chr5", 70_000_000, 70_001_250), np.ones(50, np.float32))
+        writer.add(Region("chr5", 70_000_000, 70_001_250), np.linspace(0, 5, 50, dtype=np.float32))
     assert put(client, sample, "H3K4me1", path.read_bytes()).status_code == 201
     answer = client.get(f"/v1/samples/{sample}/region", params={"targets": "H3K4me3"}).json()
     assert answer["region"] == "chr5:70,000,000-70,001,250"
@@ -507,7 +506,7 @@ def test_real_tracks_raise_no_warning(client: TestClient, real_data: Path) -> No
         assert track["warnings"] == []
         assert track["quality"]["covered_bins"] == 1_126_469
         samples = client.app.state.samples  # type: ignore[attr-defined]
-        stored = BinnedTracks({mark: samples.binned(samples.get("local", sample)[1])[mark]})
+        stored = samples.open([samples.track("local", sample, mark)])
         with Tracks({mark: TrackFile(path, "x")}, HG19, 25) as direct:
             for region in direct.covered_regions(102_400, 3_276_800):
                 np.testing.assert_array_equal(stored.read(region).values, direct.read(region).values)
@@ -523,7 +522,7 @@ def test_ingest_loses_nothing(client: TestClient, tracks: dict[str, Path]) -> No
     sample = new_sample(client)
     put(client, sample, "H3K4me1", tracks["H3K4me1"].read_bytes())
     samples = client.app.state.samples  # type: ignore[attr-defined]
-    stored = BinnedTracks(samples.binned(samples.get("local", sample)[1]))
+    stored = samples.open(samples.get("local", sample)[1])
     with Tracks({"H3K4me1": TrackFile(tracks["H3K4me1"], "x")}, HG19, 25) as direct:
         for region in (CHR21, CHRM, Region("chr1", 0, 1_000_000), Region("chr21", 0, 48_129_895)):
             np.testing.assert_array_equal(stored.read(region).values, direct.read(region).values)

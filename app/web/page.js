@@ -97,8 +97,18 @@ function show(answer) {
       ? ` · hidden from the model; against your file: Pearson ${round(track.score.pearson)}, Spearman ` +
         `${round(track.score.spearman)}, MSE of arcsinh ${round(track.score.mse_arcsinh)}`
       : "";
-    heading.append(element("small", ` imputed, 0 to ${top.toFixed(1)} -log10 p${score}`));
+    const trust = `to expect on a new sample: ${expected(answer.trust[track.mark])}`;
+    heading.append(element("small", ` imputed, 0 to ${top.toFixed(1)} -log10 p · ${trust}${score}`));
   }
+}
+
+function expected(trust) {
+  const r = (accuracy) => (accuracy?.pearson == null ? "unknown" : accuracy.pearson.toFixed(2));
+  const share = trust.panel_share;
+  if (share === null || share === 0) return `r ${r(trust.without_panel)}`;
+  if (share === 1) return `r ${r(trust.with_panel)}`;
+  const percent = share < 0.01 ? "<1" : share > 0.99 ? ">99" : Math.round(100 * share);
+  return `r ${r(trust.with_panel)} with panel (${percent}%), ${r(trust.without_panel)} without`;
 }
 
 async function explain(response) {

@@ -8,7 +8,7 @@ from threading import Event
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.utils import get_openapi
-from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
 from app.api import health, imputations, impute, models, pages, region, samples, tracks
@@ -16,7 +16,10 @@ from app.api.access import Gate
 from app.api.catalogue import load_catalogue
 from app.api.errors import Problem, install_handlers
 from app.api.faults import Faults
+from app.api.formats import RESULT_HEADER
 from app.api.limits import BodyLimit, Patience
+from app.api.links import Signer, shared_secret
+from app.api.middleware import Compression, ForwardedPrefix, HeadAsGet, SecurityHeaders
 from app.jobs.engine import Engine
 from app.jobs.runner import Runner
 from app.settings import Settings
@@ -27,6 +30,16 @@ from app.store.keys import Keys
 from app.store.samples import Samples
 
 _INGESTS_AT_ONCE = 2
+
+_CORS_ACCEPTED = [
+    "Authorization", "Content-Type", "Content-Disposition", "Content-Digest", "X-Checksum-SHA256", "Prefer",
+    "Idempotency-Key", "Range", "If-Range", "If-None-Match", "Last-Event-ID", "Cache-Control",
+]  # fmt: skip
+_CORS_EXPOSED = [
+    "Accept-Ranges", "Content-Range", "Content-Length", "Content-Encoding", "Content-Disposition", "ETag", "Location",
+    "Retry-After", RESULT_HEADER,
+]  # fmt: skip
+"""Headers that other origins' pages may send, and read; genome browsers need those on ranges."""
 
 _DESCRIPTION = """
 Epifill fills in the missing marks of an epigenome. Upload the bigWig tracks that a sample has (-log10 p-value), and
@@ -53,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        root_path=settings.root_path,
     )
     app.state.settings = settings
     app.state.catalogue = load_catalogue(settings)
@@ -61,6 +75,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine, app.state.data = engine, data
     app.state.samples = Samples(engine, data, settings.keep_samples_days)
     app.state.keys = Keys(engine)
+    secret = settings.link_secret.get_secret_value().encode() or shared_secret(settings.data)
+    app.state.signer = Signer(secret, settings.link_hours)
     app.state.jobs = Imputations(engine, data, settings.keep_results_days)
     data.started()
     workplace = Engine(settings.engine, settings.engine_workers, settings.resources)
@@ -76,11 +92,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Patience, stall_seconds=settings.stall_seconds)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
     if settings.api_keys_required:
-        app.add_middleware(Gate, keys=app.state.keys)
+        app.add_middleware(Gate, keys=app.state.keys, signer=app.state.signer)
     app.add_middleware(Faults)
+    app.add_middleware(Compression)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins.split(","),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=_CORS_ACCEPTED,
+            expose_headers=_CORS_EXPOSED,
+            max_age=3600,
+        )
+    if settings.trust_forwarded_prefix:
+        app.add_middleware(ForwardedPrefix)
     for room in (impute, samples, tracks, region, imputations, models, health, pages):
         app.include_router(room.router)
-    app.mount("/static", StaticFiles(directory=pages.WEB), name="static")
+    app.mount("/static", pages.OwnFiles(directory=pages.WEB), name="static")
     _describe_problems(app)
     return app
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _CHECKOUT = Path(__file__).parents[1]
@@ -40,6 +40,14 @@ class Settings(BaseSettings):
         Bins that a worker imputes in one piece: what is lost when it dies. In steps of 4096.
     jobs_at_once, max_jobs_per_owner
         Long imputations that are worked on at once, and that an owner may have waiting and running.
+    cors_origins
+        Origins whose pages may call from a browser: https://lab.example,https://other.example, or *; none by default.
+    root_path, trust_forwarded_prefix
+        Path below which a proxy shows the service, such as /epifill; or believe the proxy's `X-Forwarded-Prefix`.
+    link_hours, link_secret
+        With keys: how long signed links to results work at least; what signs them (default: made in the data folder).
+    contact_email
+        Whom track hubs name.
     keep_results_days, keep_samples_days
         When an ended imputation, and a sample without a new track, is deleted.
     """
@@ -70,6 +78,12 @@ class Settings(BaseSettings):
     chunk_bins: int = Field(default=64 * 4096, ge=4096, multiple_of=4096)
     jobs_at_once: int = Field(default=4, ge=1)
     max_jobs_per_owner: int = Field(default=100, ge=1)
+    cors_origins: str = Field(default="", pattern=r"^(\*|https?://[^,\s/]+(,https?://[^,\s/]+)*)?$")
+    root_path: str = Field(default="", pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")
+    trust_forwarded_prefix: bool = False
+    link_hours: float = Field(default=7 * 24, gt=0)
+    link_secret: SecretStr = SecretStr("")
+    contact_email: str = Field(default="", pattern=r"^([!-?A-\[\]-~]+@[!-?A-\[\]-~]+)?$")
     keep_results_days: float = Field(default=30, gt=0)
     keep_samples_days: float = Field(default=90, gt=0)
 

@@ -11,7 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.core import errors
 from app.store.files import DISK_FULL
@@ -50,6 +52,7 @@ PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.ChecksumMismatch: (422, "checksum-mismatch", "The bytes are not those that were sent"),
     errors.LimitReached: (413, "limit-reached", "A limit is reached"),
     errors.Busy: (429, "busy", "The service is busy"),
+    errors.LinkRefused: (403, "link-refused", "The link does not open anything"),
     errors.KeyRefused: (401, "key-refused", "A valid API key is needed"),
     errors.DiskFull: (507, "disk-full", "The disk is full"),
     errors.WriteFailed: (507, "write-failed", "The result could not be written"),
@@ -138,13 +141,17 @@ def install_handlers(app: FastAPI) -> None:
         if error.status_code == 408:
             return _answer(408, "too-slow", "The request came too slowly", str(error.detail), Connection="close")
         phrase = HTTPStatus(error.status_code).phrase
+        path, headers = get_route_path(request.scope), dict(error.headers or {})
+        method = request.scope.get("asked_method", request.method)
         details = {
-            404: f"There is nothing at {request.url.path}; see /docs for what there is.",
-            405: f"{request.url.path} does not answer {request.method}; see /docs for what it does.",
+            404: f"There is nothing at {path}; see /docs for what there is.",
+            405: f"{path} does not answer {method}; see /docs for what it does.",
         }
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(request))
         detail = details.get(error.status_code, str(error.detail))
         kind = phrase.lower().replace(" ", "-")
-        return _answer(error.status_code, kind, phrase, detail, **dict(error.headers or {}))
+        return _answer(error.status_code, kind, phrase, detail, **headers)
 
     @app.exception_handler(OperationalError)
     def database(request: Request, error: OperationalError) -> Response:
@@ -157,6 +164,17 @@ def install_handlers(app: FastAPI) -> None:
         if error.errno in _NO_ROOM:
             return known(request, errors.DiskFull(DISK_FULL))
         raise error
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that a path answers."""
+    routes = request.app.router.routes
+    found = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
 
 
 def server_failed() -> Response:

@@ -15,6 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
+from app.api.links import CurrentLinks, is_signed, signed_hub
 from app.api.region import check_fit
 from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
 from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
@@ -39,8 +40,8 @@ async def _imputations(request: Request) -> Imputations:
 Jobs = Annotated[Imputations, Depends(_imputations)]
 
 
-def _existing(imputation: str, owner: Owner, jobs: Jobs) -> ImputationJob:
-    return jobs.get(owner, imputation)
+def _existing(imputation: str, request: Request, owner: Owner, jobs: Jobs) -> ImputationJob:
+    return jobs.find(imputation) if is_signed(request.scope) else jobs.get(owner, imputation)
 
 
 Existing = Annotated[ImputationJob, Depends(_existing)]
@@ -62,6 +63,7 @@ def start(
     jobs: Jobs,
     models: Models,
     settings: CurrentSettings,
+    links: CurrentLinks,
     idempotency_key: Annotated[
         str | None,
         Header(min_length=1, max_length=200, description="The same key and request again give the same imputation"),
@@ -71,8 +73,8 @@ def start(
     asked = {"sample": sample, **new.model_dump()}
     sha256 = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
     if known := jobs.by_key(owner, idempotency_key, sha256):  # whatever became of the sample since
-        response.headers["Location"] = f"/v1/imputations/{known.id}"
-        return ImputationAnswer.of(known)
+        response.headers["Location"] = links.imputation(known)["self"]
+        return ImputationAnswer.of(known, links)
     model = models.get(new.model or "")
     found, tracks = stored.get(owner, sample)
     ready = {track.mark: track for track in tracks if track.status == "ready" and track.mark in model.marks}
@@ -101,7 +103,15 @@ def start(
     def fill(folder: Path) -> None:
         inputs = _link_inputs(stored, list(ready.values()), folder)
         work = make_work(
-            found.name, model, settings.models, inputs, settled, new.regions, new.score, settings.chunk_bins
+            found.name,
+            model,
+            settings.models,
+            inputs,
+            settled,
+            new.regions,
+            new.score,
+            settings.chunk_bins,
+            contact=settings.contact_email,
         )
         row.bins_total = work.bins(model.manifest.bin_size_bp)
         Folder(folder).create(work)
@@ -109,8 +119,8 @@ def start(
     row, _ = jobs.create(row, fill, settings.max_jobs_per_owner)
     runner: Runner = request.app.state.runner
     runner.wake()
-    response.headers["Location"] = f"/v1/imputations/{row.id}"
-    return ImputationAnswer.of(row)
+    response.headers["Location"] = links.imputation(row)["self"]
+    return ImputationAnswer.of(row, links)
 
 
 def _link_inputs(stored: Samples, tracks, folder: Path) -> dict[str, Input]:  # type: ignore[no-untyped-def]
@@ -127,19 +137,20 @@ def _link_inputs(stored: Samples, tracks, folder: Path) -> dict[str, Input]:  # 
 def page(
     owner: Owner,
     jobs: Jobs,
+    links: CurrentLinks,
     limit: Annotated[int, Query(ge=1, le=500, description="Most imputations in one answer")] = 50,
     after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
 ) -> ImputationPage:
     """List imputations, some at a time."""
     rows = jobs.page(owner, limit + 1, after)
-    shown = [ImputationAnswer.of(row) for row in rows[:limit]]
+    shown = [ImputationAnswer.of(row, links) for row in rows[:limit]]
     return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
 
 
 @router.get("/imputations/{imputation}", summary="Show an imputation", responses=problem_responses(401, 404))
-def show(row: Existing) -> ImputationAnswer:
+def show(row: Existing, links: CurrentLinks) -> ImputationAnswer:
     """Show how far an imputation is, and where its result is."""
-    return ImputationAnswer.of(row)
+    return ImputationAnswer.of(row, links)
 
 
 @router.get(
@@ -148,11 +159,13 @@ def show(row: Existing) -> ImputationAnswer:
     response_class=EventSourceResponse,
     responses=problem_responses(401, 404),
 )
-async def events(row: Existing, request: Request, owner: Owner, jobs: Jobs) -> AsyncIterator[ServerSentEvent]:
+async def events(
+    row: Existing, request: Request, owner: Owner, jobs: Jobs, links: CurrentLinks
+) -> AsyncIterator[ServerSentEvent]:
     """Send the imputation's state as a server-sent event whenever it changes, until it has ended."""
     before = None
     while True:
-        now = ImputationAnswer.of(row)
+        now = ImputationAnswer.of(row, links)
         if now != before:
             yield ServerSentEvent(data=now, event="state")
         before = now
@@ -177,6 +190,7 @@ def cancel(
     request: Request,
     owner: Owner,
     jobs: Jobs,
+    links: CurrentLinks,
     only_cancel: Annotated[bool, Query(description="Answer 409 rather than delete one that has ended")] = False,
 ) -> Response:
     """Cancel an imputation that waits or runs (202); delete one that has ended, with its result (204)."""
@@ -185,7 +199,7 @@ def cancel(
     runner.wake()
     if cancelled is None:
         return Response(status_code=204)
-    body = ImputationAnswer.of(cancelled).model_dump_json()
+    body = ImputationAnswer.of(cancelled, links).model_dump_json()
     return Response(body, status_code=202, media_type="application/json")
 
 
@@ -199,7 +213,6 @@ def _result_of(kind: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-@router.head("/imputations/{imputation}/tracks/{track}.bigWig", include_in_schema=False)
 @router.get(
     "/imputations/{imputation}/tracks/{track}.bigWig",
     summary="Get an imputed track",
@@ -223,7 +236,6 @@ def _serve(name: str, kind: str, summary: str, description: str) -> None:
         return _file(row, jobs, request, name, kind)
 
     path = f"/imputations/{{imputation}}/{name}"
-    router.head(path, include_in_schema=False)(answer)
     described = {"summary": summary, "description": description, "responses": _result_of(kind)}
     router.get(path, response_class=FileResponse, **described)(answer)  # type: ignore[arg-type]
 
@@ -253,12 +265,16 @@ def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, ki
     if row.status != "finished":
         raise NotFinished(f"The imputation is {row.status}; it has a result when it is finished.")
     path = jobs.folder(row) / RESULT / name
-    # A result never changes, so its row and name say as much as a hash.
-    headers = {"ETag": f'"{row.id}-{name}"', "Cache-Control": "private, no-cache"}
+    signed = request.url.query if is_signed(request.scope) and name == HUB else ""
+    # A result never changes, so its row and name say as much as a hash; and how it was signed, where a hub repeats it.
+    state = hashlib.sha256(signed.encode()).hexdigest()[:8] if signed else row.id
+    headers = {"ETag": f'"{state}-{name}"', "Cache-Control": "private, no-cache"}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     try:
         stat = path.stat()
     except FileNotFoundError:
         raise UnknownTrack(f"The result has no {name}.", name) from None
+    if signed:
+        return Response(signed_hub(path.read_text(), signed), media_type=kind, headers=headers)
     return FileResponse(path, media_type=kind, filename=name, headers=headers, stat_result=stat)

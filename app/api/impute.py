@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
-from pydantic import WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from app.api.access import Owner
 from app.api.answers import answer, asked_region, check_interval, several, turn
@@ -15,7 +15,7 @@ from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
 from app.api.schemas import RegionAnswer
-from app.api.uploads import incoming, pieces_of, receive
+from app.api.uploads import incoming, pieces_of, receive, without_empty_slots
 from app.core.binned import BinnedTracks
 from app.core.errors import AmbiguousMark
 from app.core.impute import read_around
@@ -46,7 +46,8 @@ async def impute_tracks(
     settings: CurrentSettings,
     tracks: Annotated[
         list[UploadFile],
-        File(description="bigWig files of one sample, -log10 p-value, one per mark"),
+        File(description="bigWig files of one sample, -log10 p-value, one per mark", min_length=1),
+        BeforeValidator(without_empty_slots),
         WithJsonSchema({"type": "array", "items": {"type": "string", "format": "binary"}}),  # a file chooser in /docs
     ],
     marks: Annotated[

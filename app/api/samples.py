@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings
 from app.api.errors import problem_responses
+from app.api.links import CurrentLinks
 from app.api.schemas import NewSample, SampleAnswer, SamplePage
 from app.core.assemblies import get_assembly
 
@@ -14,33 +15,36 @@ router = APIRouter(prefix="/v1/samples", tags=["samples"])
 
 
 @router.post("", summary="Create a sample", status_code=201, responses=problem_responses(401, 413, 422))
-def create(new: NewSample, owner: Owner, stored: Stored, settings: CurrentSettings, response: Response) -> SampleAnswer:
+def create(
+    new: NewSample, owner: Owner, stored: Stored, settings: CurrentSettings, links: CurrentLinks, response: Response
+) -> SampleAnswer:
     """Create a sample to hang tracks on. Without an assembly, the first track decides."""
     if new.assembly:
         get_assembly(new.assembly)
     sample = stored.create(owner, new.name, new.assembly, settings.max_samples_per_owner)
-    response.headers["Location"] = f"/v1/samples/{sample.id}"
-    return SampleAnswer.of(sample, [], stored.expires(sample, []))
+    response.headers["Location"] = links.sample(sample)["self"]
+    return SampleAnswer.of(sample, [], stored.expires(sample, []), links)
 
 
 @router.get("", summary="List your samples", responses=problem_responses(401, 422))
 def page(
     owner: Owner,
     stored: Stored,
+    links: CurrentLinks,
     limit: Annotated[int, Query(ge=1, le=500, description="Most samples in one answer")] = 50,
     after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
 ) -> SamplePage:
     """List samples, some at a time."""
     samples = stored.page(owner, limit + 1, after)
-    shown = [SampleAnswer.of(sample, tracks, stored.expires(sample, tracks)) for sample, tracks in samples[:limit]]
+    shown = [SampleAnswer.of(found, own, stored.expires(found, own), links) for found, own in samples[:limit]]
     return SamplePage(samples=shown, next=shown[-1].id if len(samples) > limit else None)
 
 
 @router.get("/{sample}", summary="Show a sample", responses=problem_responses(401, 404))
-def show(sample: str, owner: Owner, stored: Stored) -> SampleAnswer:
+def show(sample: str, owner: Owner, stored: Stored, links: CurrentLinks) -> SampleAnswer:
     """Show a sample and its tracks with their quality."""
     found, tracks = stored.get(owner, sample)
-    return SampleAnswer.of(found, tracks, stored.expires(found, tracks))
+    return SampleAnswer.of(found, tracks, stored.expires(found, tracks), links)
 
 
 @router.delete("/{sample}", summary="Delete a sample", status_code=204, responses=problem_responses(401, 404))

@@ -5,11 +5,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.links import Links
 from app.core.impute import Imputation
 from app.core.manifest import Accuracy, MarkAccuracy, PanelDescription, Provenance
 from app.core.model import Model
 from app.core.scores import Score
-from app.jobs.publish import track_link
 from app.store.tables import ImputationJob, Sample, Track
 
 
@@ -185,11 +185,9 @@ class TrackAnswer(BaseModel):
     links: dict[str, str]
 
     @classmethod
-    def of(cls, track: Track) -> Self:
+    def of(cls, track: Track, links: Links) -> Self:
         """A stored track, for JSON."""
-        own = f"/v1/samples/{track.sample_id}/tracks/{track.mark}"
-        links = {"self": own, "file": f"{own}.bigWig"}
-        return cls(**track.model_dump(exclude={"sample_id", "stored_bytes"}), links=links)
+        return cls(**track.model_dump(exclude={"sample_id", "stored_bytes"}), links=links.track(track))
 
 
 class SampleAnswer(BaseModel):
@@ -204,13 +202,11 @@ class SampleAnswer(BaseModel):
     links: dict[str, str]
 
     @classmethod
-    def of(cls, sample: Sample, tracks: list[Track], expires: datetime) -> Self:
+    def of(cls, sample: Sample, tracks: list[Track], expires: datetime, links: Links) -> Self:
         """A stored sample, for JSON."""
-        own = f"/v1/samples/{sample.id}"
-        links = {"self": own, "tracks": f"{own}/tracks", "region": f"{own}/region"}
-        links["imputations"] = f"{own}/imputations"
-        shown = [TrackAnswer.of(track) for track in tracks]
-        return cls(**sample.model_dump(exclude={"owner"}), expires=expires, tracks=shown, links=links)
+        shown = [TrackAnswer.of(track, links) for track in tracks]
+        own = links.sample(sample)
+        return cls(**sample.model_dump(exclude={"owner"}), expires=expires, tracks=shown, links=own)
 
 
 class SamplePage(BaseModel):
@@ -281,17 +277,8 @@ class ImputationAnswer(BaseModel):
     links: dict[str, Any]
 
     @classmethod
-    def of(cls, row: ImputationJob) -> Self:
+    def of(cls, row: ImputationJob, links: Links) -> Self:
         """A stored imputation, for JSON."""
-        own = f"/v1/imputations/{row.id}"
-        links: dict[str, Any] = {"self": own, "events": f"{own}/events"}
-        if row.status == "finished":
-            links |= {"manifest": f"{own}/manifest.json", "hub": f"{own}/hub.txt"}
-            links |= {"scores_picture": f"{own}/scores.png"} if row.scores else {}
-            links["tracks"] = {
-                mark: {part: f"{own}/{track_link(mark, part)}" for part in row.request["parts"]}
-                for mark in row.request["targets"]
-            }
         left = row.bins_total - row.bins_done
         progress = Progress(
             bins_done=row.bins_done,
@@ -302,7 +289,7 @@ class ImputationAnswer(BaseModel):
         shown = {name: row.request[name] for name in ("model", "observed", "masked", "targets", "regions")}
         fields = ("id", "status", "reason", "scores", "trust", "warnings", "created", "started", "ended", "expires")
         own_fields = {name: getattr(row, name) for name in fields}
-        return cls(sample=row.sample_id, progress=progress, links=links, **shown, **own_fields)
+        return cls(sample=row.sample_id, progress=progress, links=links.imputation(row), **shown, **own_fields)
 
 
 class ImputationPage(BaseModel):

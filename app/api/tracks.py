@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+from collections.abc import AsyncIterator
 from email.utils import format_datetime
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from fastapi.responses import FileResponse
 from app.api.access import Owner, Stored
 from app.api.catalogue import Catalogue, CurrentSettings, Models
 from app.api.errors import problem_of, problem_responses
+from app.api.links import CurrentLinks, Links
 from app.api.schemas import TrackAnswer
 from app.api.uploads import Received, check_digest, pieces_of, receive
 from app.core.errors import BadName, Busy, EpifillError, TrackNotReady
@@ -21,6 +23,7 @@ from app.settings import Settings
 from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Limits, take_in
 from app.store.samples import Samples
+from app.store.tables import Track
 
 router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"])
 
@@ -48,7 +51,7 @@ _UPLOAD = {
 )
 async def put(
     sample: str, mark: str, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
-    settings: CurrentSettings,
+    settings: CurrentSettings, links: CurrentLinks,
 ) -> TrackAnswer:  # fmt: skip
     """Upload a bigWig of -log10 p-values, streamed; the answer has its quality and warnings.
 
@@ -58,13 +61,13 @@ async def put(
     announced = int(request.headers.get("content-length") or 0)
     await run_in_threadpool(_check_room, stored, owner, sample, mark, announced, settings)
     upload = _Upload(request, stored, owner, sample, mark, f"{mark}.bigWig", settings)
-    return await upload.take(request.stream(), response)
+    return TrackAnswer.of(await upload.take(request.stream(), response, links), links)
 
 
 @router.post("", summary="Upload a track from a form", status_code=201, responses=_UPLOAD)
 async def post(
     sample: str, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
-    settings: CurrentSettings,
+    settings: CurrentSettings, links: CurrentLinks,
     track: Annotated[UploadFile, File(description="A bigWig file of -log10 p-values")],
     mark: Annotated[str, Form(description="Its mark. Default: read from a name like E003-H3K4me3.bigWig")] = "",
 ) -> TrackAnswer:  # fmt: skip
@@ -74,10 +77,16 @@ async def post(
     check_known_mark(mark, models)
     await run_in_threadpool(_check_room, stored, owner, sample, mark, track.size or 0, settings)
     upload = _Upload(request, stored, owner, sample, mark, name, settings)
-    return await upload.take(pieces_of(track), response)
+    return TrackAnswer.of(await upload.take(pieces_of(track), response, links), links)
 
 
-@router.head("/{mark}.bigWig", include_in_schema=False)
+@router.get("", summary="List a sample's tracks", responses=problem_responses(401, 404))
+def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks) -> list[TrackAnswer]:
+    """List the tracks of a sample with their quality."""
+    _, found = stored.get(owner, sample)
+    return [TrackAnswer.of(track, links) for track in found]
+
+
 @router.get(
     "/{mark}.bigWig",
     summary="Read a track back as it was uploaded",
@@ -108,9 +117,9 @@ def download(sample: str, mark: str, request: Request, owner: Owner, stored: Sto
 
 
 @router.get("/{mark}", summary="Show a track", responses=problem_responses(401, 404))
-def show(sample: str, mark: str, owner: Owner, stored: Stored) -> TrackAnswer:
+def show(sample: str, mark: str, owner: Owner, stored: Stored, links: CurrentLinks) -> TrackAnswer:
     """Show a track's status, quality and warnings."""
-    return TrackAnswer.of(stored.track(owner, sample, mark))
+    return TrackAnswer.of(stored.track(owner, sample, mark), links)
 
 
 @router.delete("/{mark}", summary="Delete a track", status_code=204, responses=problem_responses(401, 404))
@@ -129,7 +138,7 @@ class _Upload:
         self._owner, self._sample, self._mark, self._name = owner, sample, mark, name
         self._data: DataFolder = request.app.state.data
 
-    async def take(self, chunks, response: Response) -> TrackAnswer:  # type: ignore[no-untyped-def]
+    async def take(self, chunks: AsyncIterator[bytes], response: Response, links: Links) -> Track:
         """Receive, check and publish; answer at once where the caller prefers to poll."""
         later = "respond-async" in self._request.headers.get("prefer", "").lower()
         gate: asyncio.Semaphore = self._request.app.state.uploads
@@ -151,8 +160,6 @@ class _Upload:
             gate.release()
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        url = f"/v1/samples/{self._sample}/tracks/{self._mark}"
-        response.headers["Location"] = url
         if later:
             tasks: set[asyncio.Task[None]] = self._request.app.state.tasks
             task = asyncio.create_task(work)
@@ -163,7 +170,8 @@ class _Upload:
             await work
             response.status_code = 201 if new else 200
         track = await run_in_threadpool(self._stored.track, self._owner, self._sample, self._mark)
-        return TrackAnswer.of(track)
+        response.headers["Location"] = links.track(track)["self"]
+        return track
 
     async def _check(self, track_id: str, received: Received, assembly: str | None, later: bool) -> None:
         """Ingest, then publish or refuse."""

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastapi import Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile as StarletteUploadFile
 
 from app.core.errors import ChecksumMismatch
 from app.store.files import ORIGINAL, DataFolder
@@ -61,6 +63,15 @@ async def pieces_of(file: UploadFile) -> AsyncIterator[bytes]:
     """A multipart file, a megabyte at a time."""
     while chunk := await file.read(_AT_ONCE):
         yield chunk
+
+
+def without_empty_slots(values: Any) -> Any:
+    """A form's files, without the empty ones that a browser or Swagger UI sends for a chooser that was left alone."""
+
+    def is_empty(value: object) -> bool:
+        return value == "" or (isinstance(value, StarletteUploadFile) and not value.filename and not value.size)
+
+    return [value for value in values if not is_empty(value)] if isinstance(values, list) else values
 
 
 def check_digest(request: Request, received: Received) -> None:

@@ -99,6 +99,7 @@ class Server:
         if address.scheme not in ("http", "https") or not address.host:
             raise BadServer(f"'{url}' is not the address of a server; write it like http://127.0.0.1:8000.")
         self.url = str(address.copy_with(userinfo=b"")).rstrip("/")
+        self._path = address.path.rstrip("/")
         # A transfer encoding would make lengths and ranges those of other bytes than the file's.
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._client = httpx2.Client(base_url=address, headers=headers, timeout=_TIMEOUT)
@@ -176,7 +177,7 @@ class Server:
         job.check_finished()
         if not job.links.manifest:
             raise JobFailed(f"The results of job {job.id} are no longer on the server; submit it again.")
-        manifest = _persist(lambda: self._send("GET", _own(job.links.manifest or ""))).content
+        manifest = _persist(lambda: self._send("GET", self._own(job.links.manifest or ""))).content
         outputs = self._read(ResultManifest, manifest).outputs
         results = []
         for mark, parts in job.links.tracks.items():
@@ -185,13 +186,13 @@ class Server:
                     name = _file_name(f"{mark}.{part}.bigWig")
                     if name not in outputs:
                         raise BadResult(f"The manifest of job {job.id} has no hash of {name}; it cannot be checked.")
-                    results.append(Result(name, _own(link), outputs[name].sha256))
+                    results.append(Result(name, self._own(link), outputs[name].sha256))
         if hub := job.links.hub:
-            folder = _own(hub).rpartition("/")[0] + "/"
+            folder = self._own(hub).rpartition("/")[0] + "/"
             renamed = tuple((result.link.removeprefix(folder), result.name) for result in results)
             results.append(Result("hub.txt", hub, renamed=renamed))
         if picture := job.links.scores_picture:
-            results.append(Result(_file_name(PurePosixPath(urlsplit(picture).path).name), _own(picture)))
+            results.append(Result(_file_name(PurePosixPath(urlsplit(picture).path).name), self._own(picture)))
         return manifest, results
 
     def download(self, result: Result, folder: Path, told: Told) -> None:
@@ -252,6 +253,11 @@ class Server:
                 if error.status != httpx2.codes.RANGE_NOT_SATISFIABLE:
                     raise
                 return  # nothing is missing, or it is another file's; the hash tells
+
+    def _own(self, link: str) -> str:
+        """A link as this client's calls are written: without the path of the server's address."""
+        own = _own(link)
+        return own.removeprefix(self._path) if own.startswith(f"{self._path}/") else own
 
     def _send(self, method: str, url: str, **options: Any) -> httpx2.Response:
         with self._stream(method, url, **options) as response:

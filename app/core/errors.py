@@ -152,5 +152,9 @@ class DiskFull(EpifillError):
     """No room to store what was sent."""
 
 
+class LinkRefused(EpifillError):
+    """A signed link that was changed, or has expired."""
+
+
 class KeyRefused(EpifillError):
     """No API key, or one that does not open anything."""

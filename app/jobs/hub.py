@@ -37,7 +37,7 @@ def hub_text(
     *,
     model: str,
     maxima: Mapping[str, float] | None = None,
-    email: str = "epifill@example.org",
+    email: str | None = None,
     about: str | None = None,
 ) -> str:
     """Write the `hub.txt` of an imputation's results.
@@ -57,7 +57,7 @@ def hub_text(
     maxima
         By mark, the highest value worth showing, -log10 p-value; a view never starts out higher than 20.
     email
-        The contact that a hub has to name.
+        The contact that a hub names; None leaves it out, which UCSC's browser takes (its documentation asks for one).
     about
         URL of a page on the results, with a name that ends in `.html`. UCSC works without it, though its `hubCheck`
         warns; some releases of JBrowse 2 refuse a single-file hub that has none.
@@ -78,7 +78,7 @@ def hub_text(
     """
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", assembly):
         raise ValueError(f"{assembly!r} is not the name of an assembly")
-    if not re.fullmatch(r"[!-?A-\[\]-~]+@[!-?A-\[\]-~]+", email):
+    if email is not None and not re.fullmatch(r"[!-?A-\[\]-~]+@[!-?A-\[\]-~]+", email):
         raise ValueError(f"{email!r} is not an email address")
     if not tracks or not all(tracks.values()):
         raise ValueError("a hub needs tracks")
@@ -91,7 +91,7 @@ def hub_text(
         "shortLabel": _label(sample, _SHORT_LABEL),
         "longLabel": _label(f"Marks imputed by Epifill ({model}): {sample}", _LONG_LABEL),
         "useOneFile": "on",
-        "email": email,
+        **({"email": email} if email else {}),
         **({"descriptionUrl": pages["html"]} if about else {}),
     }
     stanzas = [hub, {"genome": assembly}]

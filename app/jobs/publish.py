@@ -42,7 +42,8 @@ def publish(folder: str) -> None:
     parts: tuple[str, ...] = tuple(model.manifest.outputs)
     links = {mark: {part: track_link(mark, part) for part in parts} for mark in work.targets}
     tops = {mark: _note(place, mark, "imputed")["top"] for mark in work.targets}
-    hub = hub_text(work.sample, model.assembly.name, links, model=f"{model.name} {model.manifest.version}", maxima=tops)
+    by = f"{model.name} {model.manifest.version}"
+    hub = hub_text(work.sample, model.assembly.name, links, model=by, maxima=tops, email=work.contact or None)
     write_atomically(partial / HUB, lambda file: file.write(hub.encode()))
     if scores:
         draw_scores(scores, partial / PICTURE)

@@ -60,6 +60,8 @@ class Work(BaseModel):
     ----------
     sample
         Its name, for people.
+    contact
+        Whom the track hub names; empty = nobody.
     models, model, model_sha256
         Folder of models, name, and hash of the model.
     threads
@@ -80,6 +82,7 @@ class Work(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     sample: str
+    contact: str = ""
     models: str
     model: str
     model_sha256: str
@@ -117,6 +120,7 @@ def make_work(
     with_probes: bool,
     chunk_bins: int,
     threads: int = 1,
+    contact: str = "",
 ) -> Work:  # fmt: skip
     """Cut an imputation into chunks of at most `chunk_bins` bins.
 
@@ -130,6 +134,7 @@ def make_work(
     """
     work = Work(
         sample=sample,
+        contact=contact,
         models=str(models.absolute()),
         model=model.name,
         model_sha256=model.sha256,

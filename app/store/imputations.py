@@ -115,6 +115,13 @@ class Imputations:
                 raise UnknownImputation("There is no such imputation; GET /v1/imputations lists yours.")
             return found
 
+    def find(self, imputation_id: str) -> ImputationJob:
+        """An imputation, whoever's it is, for whom a signed link of it has let in; raises UnknownImputation."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            if found := session.get(ImputationJob, imputation_id):
+                return found
+        raise UnknownImputation("There is no such imputation; it may have been deleted.")
+
     def page(self, owner: str, limit: int, after: str | None) -> list[ImputationJob]:
         """Up to `limit` imputations in order of their ids, behind the id `after`."""
         with Session(self._engine, expire_on_commit=False) as session:

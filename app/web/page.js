@@ -14,7 +14,7 @@ function element(name, text, className = "") {
 }
 
 async function loadModel() {
-  const models = await (await fetch("/v1/models")).json();
+  const models = await (await fetch("v1/models")).json();
   const model = models.find((m) => m.default);
   marks = model.marks;
   document.getElementById("model").textContent =
@@ -60,7 +60,7 @@ function request(format, target) {
   if (form.region.value.trim()) body.append("region", form.region.value);
   if (target) body.append("targets", target);
   body.append("format", format);
-  return fetch("/v1/impute", { method: "POST", body });
+  return fetch("v1/impute", { method: "POST", body });
 }
 
 function draw(canvas, values) {

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.core.binned import BinnedTracks
-from app.core.errors import DiskFull, EpifillError, FolderInUse
+from app.core.errors import DiskFull, EpifillError
 from app.core.impute import read_around
 from app.core.marks import plan
 from app.core.model import Model, sha256_of
@@ -29,6 +29,10 @@ UNDER_WAY = ".epifill"
 
 _REQUEST = "request.json"
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[unit]}"))
+
+
+class FolderInUse(EpifillError):
+    """A folder for results that holds those of another run."""
 
 
 @dataclass(frozen=True)

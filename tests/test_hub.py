@@ -46,7 +46,7 @@ def checked(text: str) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """The hub's stanza and its tracks by name, after the checks of UCSC's documentation and hubCheck."""
     hub, genome, *tracks = stanzas(text)
     assert next(iter(hub)) == "hub"
-    assert {"hub", "shortLabel", "longLabel", "useOneFile", "email"} <= hub.keys()
+    assert {"hub", "shortLabel", "longLabel", "useOneFile"} <= hub.keys()
     assert hub.keys() <= {"hub", "shortLabel", "longLabel", "useOneFile", "email", "descriptionUrl"}
     assert hub["useOneFile"] == "on"
     assert re.fullmatch(r"[A-Za-z]\w*", hub["hub"], re.ASCII)

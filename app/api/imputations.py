@@ -147,6 +147,25 @@ def page(
     return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
 
 
+@router.get(
+    "/samples/{sample}/imputations", summary="List a sample's imputations", responses=problem_responses(401, 404, 422)
+)
+def page_of_sample(
+    sample: str,
+    owner: Owner,
+    stored: Stored,
+    jobs: Jobs,
+    links: CurrentLinks,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most imputations in one answer")] = 50,
+    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+) -> ImputationPage:
+    """List the imputations of one sample, some at a time."""
+    found, _ = stored.get(owner, sample)
+    rows = jobs.page(owner, limit + 1, after, found.id)
+    shown = [ImputationAnswer.of(row, links) for row in rows[:limit]]
+    return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
+
+
 @router.get("/imputations/{imputation}", summary="Show an imputation", responses=problem_responses(401, 404))
 def show(row: Existing, links: CurrentLinks) -> ImputationAnswer:
     """Show how far an imputation is, and where its result is."""

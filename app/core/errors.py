@@ -88,10 +88,6 @@ class BadModel(EpifillError):
     """A model folder that breaks the contract, or was changed after its export."""
 
 
-class FolderInUse(EpifillError):
-    """A folder for results that holds those of another run."""
-
-
 class WriteFailed(EpifillError):
     """A result that could not be written, or did not read back as written."""
 

@@ -122,10 +122,12 @@ class Imputations:
                 return found
         raise UnknownImputation("There is no such imputation; it may have been deleted.")
 
-    def page(self, owner: str, limit: int, after: str | None) -> list[ImputationJob]:
-        """Up to `limit` imputations in order of their ids, behind the id `after`."""
+    def page(self, owner: str, limit: int, after: str | None, sample_id: str | None = None) -> list[ImputationJob]:
+        """Up to `limit` imputations, of one sample or of all, in order of their ids, behind the id `after`."""
         with Session(self._engine, expire_on_commit=False) as session:
             query = select(ImputationJob).where(ImputationJob.owner == owner, ImputationJob.id > (after or ""))
+            if sample_id is not None:
+                query = query.where(ImputationJob.sample_id == sample_id)
             return list(session.exec(query.order_by(ImputationJob.id).limit(limit)))
 
     def folder(self, imputation: ImputationJob) -> Path:

@@ -106,14 +106,21 @@ def test_any_names_make_a_valid_hub(
 def test_a_hub_as_people_get_it() -> None:
     tracks = {"H3K4me3": {"imputed": "tracks/H3K4me3.bigWig"}, "H3K27me3": interval("H3K27me3")}
     hub, found = checked(
-        hub_text("liver, donor 3", "hg19", tracks, model="epifill-core5", maxima={"H3K4me3": 187.0, "H3K27me3": 6.2})
+        hub_text(
+            "liver, donor 3",
+            "hg19",
+            tracks,
+            model="epifill-core5",
+            email="lab@example.org",
+            maxima={"H3K4me3": 187.0, "H3K27me3": 6.2},
+        )  # fmt: skip
     )
     assert hub == {
         "hub": "epifill_liver_donor_3",
         "shortLabel": "liver, donor 3",
         "longLabel": "Marks imputed by Epifill (epifill-core5): liver, donor 3",
         "useOneFile": "on",
-        "email": "epifill@example.org",
+        "email": "lab@example.org",
     }
     assert list(found) == [
         "imputed_H3K4me3", "interval_H3K27me3", "upper_H3K27me3", "imputed_H3K27me3", "lower_H3K27me3",

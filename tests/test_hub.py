@@ -113,7 +113,7 @@ def test_a_hub_as_people_get_it() -> None:
             model="epifill-core5",
             email="lab@example.org",
             maxima={"H3K4me3": 187.0, "H3K27me3": 6.2},
-        )  # fmt: skip
+        )
     )
     assert hub == {
         "hub": "epifill_liver_donor_3",

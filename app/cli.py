@@ -69,7 +69,7 @@ def serve(
         )
     app = create_app(settings)
     shown = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    url = f"http://{shown}:{settings.port}"
+    url = f"http://[{shown}]:{settings.port}" if ":" in shown else f"http://{shown}:{settings.port}"
     console.print(f"Epifill {__version__}\n  page  {url}/\n  API   {url}/docs", highlight=False)
     protocol = patient_protocol(settings.stall_seconds)
     config = uvicorn.Config(app, host=settings.host, port=settings.port, http=protocol, server_header=False)
@@ -271,6 +271,8 @@ def _settings(**given: str | int | Path | None) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "value_error":  # a sentence of our own
+            raise BadOption(str(first["ctx"]["error"])) from None
         raise BadOption(f"The setting '{first['loc'][0]}' is wrong: {first['msg'].lower()}.") from None
 
 

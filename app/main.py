@@ -20,6 +20,7 @@ from app.api.formats import RESULT_HEADER
 from app.api.limits import BodyLimit, Patience
 from app.api.links import Signer, shared_secret
 from app.api.middleware import Compression, ForwardedPrefix, HeadAsGet, SecurityHeaders
+from app.core.errors import DataInUse
 from app.jobs.engine import Engine
 from app.jobs.runner import Runner
 from app.settings import Settings
@@ -72,6 +73,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.catalogue = load_catalogue(settings)
     engine = open_database(settings.database)
     data = DataFolder(settings.data)
+    if engine.dialect.name == "sqlite" and not data.alone:
+        data.close()
+        raise DataInUse(
+            "Another server is running on this data folder; give this one a folder of its own (EPIFILL_DATA), or let"
+            " both use one PostgreSQL database (EPIFILL_DATABASE_URL)."
+        )
     app.state.engine, app.state.data = engine, data
     app.state.samples = Samples(engine, data, settings.keep_samples_days)
     app.state.keys = Keys(engine)

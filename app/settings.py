@@ -2,10 +2,23 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 _CHECKOUT = Path(__file__).parents[1]
+
+
+_DRIVERS = {
+    "sqlite": "sqlite",
+    **dict.fromkeys(("postgres", "postgresql", "postgresql+psycopg"), "postgresql+psycopg"),
+}
+
+_BAD_DATABASE = (
+    "EPIFILL_DATABASE_URL is not the address of a database; write it like postgresql://user:password@host/epifill, with"
+    " @, / and % in the password written as %40, %2F and %25, or leave it out for SQLite in the data folder."
+)
 
 
 class Settings(BaseSettings):
@@ -52,7 +65,7 @@ class Settings(BaseSettings):
         When an ended imputation, and a sample without a new track, is deleted.
     """
 
-    model_config = SettingsConfigDict(env_prefix="EPIFILL_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="EPIFILL_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
@@ -94,7 +107,20 @@ class Settings(BaseSettings):
         return {name: float(amount) for name, amount in pairs}
 
     @property
-    def database(self) -> str:
-        """URL of the database, with the driver that is installed."""
-        url = self.database_url or f"sqlite:///{self.data / 'epifill.db'}"
-        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+    def database(self) -> URL:
+        """The database: SQLite in the data folder, or what `database_url` says, with the driver that is installed."""
+        if not self.database_url:  # from parts: a path may hold any character
+            return URL.create("sqlite", database=str(self.data / "epifill.db"))
+        url = make_url(self.database_url)
+        return url.set(drivername=_DRIVERS[url.drivername])
+
+    @field_validator("database_url")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        try:
+            known = not text or make_url(text).drivername in _DRIVERS
+        except (ArgumentError, ValueError):
+            known = False
+        if not known:
+            raise ValueError(_BAD_DATABASE)
+        return text

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,11 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     def resident_bytes(self) -> int:
         """Memory that the process holds now."""
@@ -44,8 +45,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(folder: Path, temporary: Path | None = None, **settings: object) -> Iterator[Server]:
-    """`epifill serve` with its data in `folder`, its temporary files in `temporary`; settings as EPIFILL_ variables."""
+def serve(
+    folder: Path,
+    temporary: Path | None = None,
+    within: Sequence[str] = (),
+    python: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    **settings: object,
+) -> Iterator[Server]:
+    """`epifill serve` with its data in `folder`, its temporary files in `temporary`; settings as EPIFILL_ variables.
+
+    `within` is a command that the server's is given to, such as env or sh, and `python` the interpreter's options.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_name(folder.name + ".log")
     variables = {"EPIFILL_DATA": folder, **{f"EPIFILL_{name.upper()}": value for name, value in settings.items()}}
@@ -54,14 +65,14 @@ def serve(folder: Path, temporary: Path | None = None, **settings: object) -> It
     environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
     port = free_port()
     with log.open("wb") as file:
-        command = [sys.executable, "-m", "app", "serve", "--port", str(port)]
+        command = [*within, sys.executable, *python, "-m", "app", "serve", "--host", host, "--port", str(port)]
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
-    server = Server(process, port, log)
+    server = Server(process, port, log, host)
     try:
         deadline = time.monotonic() + 60
         while True:
             try:
-                httpx2.get(f"{server.url}/readyz").raise_for_status()
+                httpx2.get(f"{server.url}/readyz", trust_env=False).raise_for_status()
                 break
             except httpx2.HTTPError:
                 assert process.poll() is None, log.read_text()

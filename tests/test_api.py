@@ -253,7 +253,11 @@ def test_models_are_listed_and_shown(client: TestClient, model: Model) -> None:
 
 def test_health(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ready", "models": ["toy"]}
+    assert client.get("/readyz").json() == {
+        "status": "ready",
+        "models": ["toy"],
+        "engine": {"status": "ready", "reason": None},
+    }
 
 
 def test_unknown_paths_and_methods_are_problems(client: TestClient) -> None:

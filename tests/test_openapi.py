@@ -13,7 +13,7 @@ from app.core.errors import EpifillError
 
 def test_every_core_error_has_its_problem() -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EpifillError)}
-    assert kinds - {EpifillError, errors.BadModel} == set(PROBLEMS)
+    assert kinds - {EpifillError, errors.BadModel, errors.DataInUse} == set(PROBLEMS)
     assert len({name for _, name, _ in PROBLEMS.values()}) == len(PROBLEMS)
 
 

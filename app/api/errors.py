@@ -118,6 +118,12 @@ def body_too_large(max_bytes: int) -> Response:
     return _answer(413, "content-too-large", "Content Too Large", too_large_detail(max_bytes))
 
 
+def body_compressed(encoding: str) -> Response:
+    """The problem of a body that was compressed on its way."""
+    detail = f"The body is compressed (Content-Encoding: {encoding[:40]}), which is not taken; send it as it is."
+    return _answer(415, "compressed-body", "The body is compressed", detail, encoding[:40])
+
+
 def install_handlers(app: FastAPI) -> None:
     """Answer every error of the app with a problem document."""
 

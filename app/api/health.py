@@ -1,9 +1,10 @@
 """Liveness and readiness; on the event loop itself, so that they answer while imputations run."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.api.catalogue import Models
-from app.api.schemas import Health, Readiness
+from app.api.schemas import EngineState, Health, Readiness
+from app.jobs.runner import Runner
 
 router = APIRouter(tags=["health"])
 
@@ -15,6 +16,8 @@ async def alive() -> Health:
 
 
 @router.get("/readyz", summary="Can it impute?")
-async def ready(models: Models) -> Readiness:
-    """Tell that models are loaded, and which."""
-    return Readiness(status="ready", models=list(models.models))
+async def ready(models: Models, request: Request) -> Readiness:
+    """Tell that models are loaded, and which; and whether long imputations can be worked on."""
+    runner: Runner = request.app.state.runner
+    engine = EngineState(status="unavailable" if runner.trouble else "ready", reason=runner.trouble)
+    return Readiness(status="ready", models=list(models.models), engine=engine)

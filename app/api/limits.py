@@ -10,11 +10,11 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import body_too_large, too_large_detail
+from app.api.errors import body_compressed, body_too_large, too_large_detail
 
 
 class BodyLimit:
-    """Refuse a body of more than `max_bytes`: by its Content-Length before it is read, else while it is read.
+    """Refuse a body that is compressed, or has more than `max_bytes`: by its Content-Length, else while it is read.
 
     Only uploads may be that large; other bodies are held in memory whole and stay below SMALL.
     """
@@ -31,6 +31,10 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding != "identity":  # a bigWig is compressed already, and what unpacks to far more could not be refused
+            await body_compressed(encoding)(scope, receive, send)
+            return
         upload = scope["method"] == "PUT" or headers.get("content-type", "").startswith("multipart/form-data")
         most = self._max_bytes if upload else self.SMALL
         announced = headers.get("content-length", "")

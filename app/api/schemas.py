@@ -260,7 +260,7 @@ class ImputationAnswer(BaseModel):
     id: str
     sample: str
     status: Literal["queued", "running", "finished", "failed", "cancelled"]
-    reason: str | None = Field(description="Why it failed")
+    reason: str | None = Field(description="Why it failed, or does not go on")
     model: ModelName
     observed: list[str]
     masked: list[str]
@@ -305,7 +305,15 @@ class Health(BaseModel):
     status: str = Field(examples=["ok"])
 
 
+class EngineState(BaseModel):
+    """Whether long imputations can be worked on; regions are imputed without."""
+
+    status: Literal["ready", "unavailable"]
+    reason: str | None = Field(description="Why it cannot be had; it is tried again and again")
+
+
 class Readiness(Health):
     """Whether the service can impute, and with what."""
 
     models: list[str] = Field(examples=[["paper-core5"]])
+    engine: EngineState

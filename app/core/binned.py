@@ -72,7 +72,7 @@ def write_binned(
             padded[: len(values)] = values
             pieces = padded.reshape(-1, PIECE_BINS)
             there = np.flatnonzero(~np.isnan(pieces).all(axis=1))
-            pieces[there].tofile(file)
+            file.write(pieces[there].data)  # unlike `tofile`, it says why it failed
             first = starts[region.chrom] + region.start // (PIECE_BINS * bin_size_bp)
             index[first + there] = rows + np.arange(len(there))
             rows += len(there)

@@ -144,6 +144,10 @@ class Busy(EpifillError):
     """More work at once than the service takes."""
 
 
+class DataInUse(EpifillError):
+    """A data folder with a database that another server is using."""
+
+
 class DiskFull(EpifillError):
     """No room to store what was sent."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import dask.config
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
@@ -66,6 +67,10 @@ class Engine:
         self._client: Client | None = None
         self._processes: list[subprocess.Popen[str]] = []
 
+        if not address:
+            # Of the server's process, too: it connects to the engine that it starts, as that is.
+            dask.config.refresh(paths=[], env={})
+
     def width(self) -> int:
         """How many pieces can be done at once."""
         if not self._address:
@@ -76,7 +81,7 @@ class Engine:
             found = client.sync(scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
         except Exception as error:
             self.close()
-            raise EngineLost(f"The engine at {self._address} does not answer.") from error
+            raise EngineLost(self._trouble()) from error
         fit = (w for w in found["workers"].values() if all(w["resources"].get(r, 0) >= n for r, n in self._needs))
         return max(1, sum(int(worker["nthreads"]) for worker in fit))
 
@@ -87,7 +92,7 @@ class Engine:
             return client.submit(piece, *given, pure=False, resources=self._resources or None)
         except Exception as error:
             self.close()
-            raise EngineLost(f"The engine was lost: {error}") from error
+            raise EngineLost("The engine was lost; long imputations go on when it is back.") from error
 
     def when_done(self, task: Task, tell: Callable[[], None]) -> None:
         """Have a word when a piece of work has ended, however."""
@@ -143,6 +148,11 @@ class Engine:
                 process.stdout.close()
         self._processes = []
 
+    def _trouble(self) -> str:
+        if self._address:
+            return "The scheduler that long imputations are sent to does not answer; they wait until it does."
+        return "The processes that do long imputations do not start on the server's machine; they are tried again."
+
     def _connected(self) -> Client:
         if self._client is not None and self.alive():
             return self._client
@@ -153,7 +163,7 @@ class Engine:
             self._client = Client(address, timeout=min(wait, self._wait_seconds), set_as_default=False)
         except (OSError, TimeoutError) as error:
             self.close()
-            raise EngineLost(f"The engine at {self._address or 'this machine'} cannot be reached.") from error
+            raise EngineLost(self._trouble()) from error
         return self._client
 
     def _start(self) -> str:
@@ -169,7 +179,8 @@ class Engine:
 
     def _spawn(self, kind: str, stdout: int, *given: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "app.jobs.process", kind, str(os.getpid()), *given]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **QUIET}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
+        environment = {**own, "PYTHONPATH": os.pathsep.join(sys.path), **QUIET}
         process = subprocess.Popen(command, stdout=stdout, text=True, env=environment)  # noqa: S603
         self._processes.append(process)
         return process

@@ -11,7 +11,13 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 
-import dask
+import dask.config
+
+from app.jobs import QUIET
+
+if __name__ == "__main__":  # a server's own engine takes nothing of the settings that its user has for other clusters
+    dask.config.refresh(paths=[], env=QUIET)
+
 from distributed import Nanny, Scheduler
 
 from app.core.errors import EngineLost
@@ -83,8 +89,11 @@ def die_with_parent(parent: int) -> None:
 if __name__ == "__main__":
     kind, parent, *given = sys.argv[1:]
     die_with_parent(int(parent))
-    if kind == "scheduler":
-        asyncio.run(scheduler())
-    else:
-        address, count, *resources = given
-        asyncio.run(workers(address, int(count), read_resources(resources), "127.0.0.1"))
+    try:
+        if kind == "scheduler":
+            asyncio.run(scheduler())
+        else:
+            address, count, *resources = given
+            asyncio.run(workers(address, int(count), read_resources(resources), "127.0.0.1"))
+    except Exception as error:
+        sys.exit(f"Epifill's {kind} did not start: {type(error).__name__}.")

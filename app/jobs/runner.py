@@ -28,6 +28,8 @@ MOST_TRIES = 3
 
 _RENEW_SECONDS, _NOTE_SECONDS, _EXPIRE_SECONDS, _REST_SECONDS = 3.0, 1.0, 60.0, 0.5
 _RATE_SECONDS = 30.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""Between tries to have an engine that cannot be had; each is twice as long as the one before."""
 
 log = logging.getLogger("epifill.jobs")
 
@@ -58,6 +60,7 @@ class Job:
     done: int = 0
     noted: float = 0.0
     failure: str = ""
+    waits_for: str | None = None
 
     def missing(self) -> list[Piece]:
         """What is to be done next, as the files tell: the pieces that lack of the first stage that lacks any."""
@@ -132,6 +135,13 @@ class Runner:
         self._wake, self._stopping = Event(), Event()
         self._threads = [Thread(target=self._run, daemon=True), Thread(target=self._keep, daemon=True)]
         self._expired = 0.0
+        self._trouble: str | None = None
+        self._pause, self._again = _FIRST_PAUSE_SECONDS, 0.0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the engine cannot work now, in one sentence; None if it can, for all that is known."""
+        return self._trouble
 
     def start(self) -> None:
         """Begin to look for imputations."""
@@ -162,8 +172,6 @@ class Runner:
         while not self._stopping.is_set():
             try:
                 self._turn()
-            except EngineLost as error:
-                log.warning("%s", error)
             except Exception as error:
                 log.error("imputations could not be seen to: %s", told(error))
                 self._stopping.wait(1)
@@ -185,7 +193,25 @@ class Runner:
             with self._alone("what has expired could not be deleted"):
                 self._imputations.expire()
                 self._samples.expire()
-        self._hand_out()
+        if time.monotonic() >= self._again:
+            self._try_engine()
+
+    def _try_engine(self) -> None:
+        """Give the engine work; where it cannot be had, say so in every job that waits for it, and try later."""
+        try:
+            self._hand_out()
+        except EngineLost as error:
+            log.warning("%s Next try in %d s.", error, self._pause)
+            self._again = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+            trouble: str | None = str(error)
+        else:
+            self._pause, trouble = _FIRST_PAUSE_SECONDS, None
+        waiting = [job for job in self._jobs.values() if job.waits_for != trouble]
+        self._trouble = trouble
+        for job in waiting:
+            job.waits_for = trouble
+            self._imputations.wait(job.id, self.id, trouble)
 
     @contextmanager
     def _alone(self, fault: str) -> Iterator[None]:

@@ -42,15 +42,22 @@ def main() -> None:
 
 def limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
     """Give up what this process does not need."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    _lower(resource.RLIMIT_AS, memory_bytes)
+    _lower(resource.RLIMIT_CPU, cpu_seconds, 1)
+    _lower(resource.RLIMIT_FSIZE, file_bytes)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NPROC, 0)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a server that dies takes its children along
     # Needs user namespaces, or root; without them the process keeps a network that it has no use for.
     libc.unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def _lower(kind: int, most: int, grace: int = 0) -> None:
+    """Set a limit, or leave the lower one under which the service itself runs."""
+    hard = resource.getrlimit(kind)[1]
+    allowed = most + grace if hard == resource.RLIM_INFINITY else min(most + grace, hard)
+    resource.setrlimit(kind, (min(most, allowed), allowed))
 
 
 def take_in(request: dict[str, Any]) -> dict[str, Any]:

@@ -4,19 +4,20 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, event
+from sqlalchemy import URL, Engine, event
 from sqlmodel import create_engine
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: URL | str) -> Engine:
     """Connect to SQLite (in WAL mode) or PostgreSQL, and migrate to the newest tables."""
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    scripts = str(Path(__file__).with_name("migrations"))
+    config.set_main_option("script_location", scripts.replace("%", "%%"))  # it would be filled in
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ class Imputations:
 
     def claim(self, runner: str, most: int) -> list[ImputationJob]:
         """Take over up to `most` imputations that nobody sees to, the oldest first."""
-        time = now()
+        time = self._time()
         lapsed = and_(col(ImputationJob.lease) < time, col(ImputationJob.runner) != runner)
         free = or_(col(ImputationJob.runner).is_(None), lapsed)
         mine = []
@@ -180,11 +180,18 @@ class Imputations:
 
     def renew(self, runner: str) -> None:
         """Say that a server is there."""
-        lease = now() + timedelta(seconds=LEASE_SECONDS)
+        lease = self._time() + timedelta(seconds=LEASE_SECONDS)
         with Session(self._engine) as session:
             held = (col(ImputationJob.runner) == runner, col(ImputationJob.status) == "running")
             session.exec(update(ImputationJob).where(*held).values(lease=lease))
             session.commit()
+
+    def _time(self) -> datetime:
+        """The time that leases go by: the database's where servers share one, as their clocks may differ."""
+        if self._engine.dialect.name != "postgresql":
+            return now()
+        with Session(self._engine) as session:
+            return session.exec(select(func.now())).one()
 
     def release(self, runner: str) -> None:
         """Leave everything that a server sees to, to whoever comes next."""
@@ -204,6 +211,10 @@ class Imputations:
         """Note how far an imputation is."""
         self._set(imputation_id, runner, {"bins_done": bins_done, "bins_per_second": bins_per_second})
 
+    def wait(self, imputation_id: str, runner: str, reason: str | None) -> None:
+        """Note why an imputation does not go on; None = it does."""
+        self._set(imputation_id, runner, {"reason": reason})
+
     def finish(self, imputation_id: str, runner: str, found: Mapping[str, Any]) -> bool:
         """End an imputation whose result is there; False if it was cancelled or taken over meanwhile.
 
@@ -212,7 +223,9 @@ class Imputations:
         found
             Its `scores`, `trust` and `warnings`, as the row keeps them.
         """
-        return self._end(imputation_id, runner, "finished", {**found, "bins_done": ImputationJob.bins_total})
+        return self._end(
+            imputation_id, runner, "finished", {**found, "reason": None, "bins_done": ImputationJob.bins_total}
+        )
 
     def fail(self, imputation_id: str, runner: str, reason: str) -> None:
         """End an imputation without a result, and remove its files; nothing happens if it is not the runner's any more.

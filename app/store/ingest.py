@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -115,20 +116,25 @@ async def take_in(
     try:
         answer = json.loads(out)
     except ValueError:
-        raise _explain(name, process.returncode or 0, err) from None
+        raise _explain(name, process.returncode or 0, err, limits) from None
     if "refused" in answer:
         refused = answer["refused"]
         raise _KINDS[refused["kind"]](refused["detail"], refused["subject"])
     return Taken(**answer["taken"])
 
 
-def _explain(name: str, status: int, err: bytes) -> EpifillError:
+def _explain(name: str, status: int, err: bytes, limits: Limits) -> EpifillError:
     """Why a child gave no answer."""
     if b"MemoryError" in err or status in (-signal.SIGXCPU, -signal.SIGKILL):
         return _too_heavy(name)
     if b"No space left on device" in err or b"[Errno 28]" in err:
         return DiskFull(DISK_FULL)
     if b"File too large" in err or status == -signal.SIGXFSZ:
+        own = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        if own != resource.RLIM_INFINITY and own < limits.file_bytes:
+            return DiskFull(
+                "The service may not write files that large (its limit on file sizes, ulimit -f, is too low)."
+            )
         return NotABigWig(f"'{name}' takes more room in bins than any real track; check how it was made.", name)
     return NotABigWig(f"'{name}' is damaged: reading it failed; make or transfer it again.", name)
 

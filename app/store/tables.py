@@ -103,7 +103,7 @@ class ImputationJob(SQLModel, table=True):
     status
         `queued`, `running`, `finished`, `failed` or `cancelled`; the latter three never change.
     reason
-        Why it failed.
+        Why it failed, or does not go on.
     request
         Model, marks, regions and bin size, as they are shown.
     bins_done, bins_total, bins_per_second

@@ -1,5 +1,6 @@
 """`epifill`: serve, impute without a server, list models, show a demonstration."""
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -58,8 +59,9 @@ def serve(
     """Run the web service."""
     import uvicorn
 
+    _check_dask()
     from app.main import create_app
-    from app.server import Server, patient_protocol
+    from app.server import Server, WithoutSignatures, patient_protocol
 
     settings = _settings(host=host, port=port, models=models, insecure=insecure or None)
     if settings.host not in _LOOPBACK and not (settings.api_keys_required or settings.insecure):
@@ -73,6 +75,7 @@ def serve(
     console.print(f"Epifill {__version__}\n  page  {url}/\n  API   {url}/docs", highlight=False)
     protocol = patient_protocol(settings.stall_seconds)
     config = uvicorn.Config(app, host=settings.host, port=settings.port, http=protocol, server_header=False)
+    logging.getLogger("uvicorn.access").addFilter(WithoutSignatures())
     Server(config, app.state.leaving.set).run()
 
 
@@ -215,6 +218,7 @@ def worker(
     import asyncio
 
     os.environ.update(QUIET)  # before Dask is imported
+    _check_dask()
     from app.jobs.process import read_resources
     from app.jobs.process import workers as run_workers
 
@@ -224,6 +228,15 @@ def worker(
         raise BadOption(f"'{', '.join(resource or [])}' is no list of resources; write GPU=1.") from None
     console.print(f"Working for {scheduler}", highlight=False)
     asyncio.run(run_workers(scheduler, workers or len(os.sched_getaffinity(0)), resources))
+
+
+def _check_dask() -> None:
+    """Raise BadOption if Dask's settings cannot be read, which it does when it is imported."""
+    try:
+        import dask.config  # noqa: F401
+    except Exception as error:
+        reason = f"{type(error).__name__} in what lies in ~/.config/dask, /etc/dask or DASK_CONFIG"
+        raise BadOption(f"Dask's settings on this machine cannot be read ({reason}); mend or remove them.") from None
 
 
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)

@@ -19,7 +19,7 @@ from app.api.faults import Faults
 from app.api.formats import RESULT_HEADER
 from app.api.limits import BodyLimit, Patience
 from app.api.links import Signer, shared_secret
-from app.api.middleware import Compression, ForwardedPrefix, HeadAsGet, SecurityHeaders
+from app.api.middleware import Compression, HeadAsGet, Prefix, SecurityHeaders
 from app.core.errors import DataInUse
 from app.jobs.engine import Engine
 from app.jobs.runner import Runner
@@ -67,18 +67,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        root_path=settings.root_path,
     )
     app.state.settings = settings
     app.state.catalogue = load_catalogue(settings)
-    engine = open_database(settings.database)
     data = DataFolder(settings.data)
-    if engine.dialect.name == "sqlite" and not data.alone:
+    if settings.database.drivername == "sqlite" and not data.alone:
         data.close()
         raise DataInUse(
             "Another server is running on this data folder; give this one a folder of its own (EPIFILL_DATA), or let"
             " both use one PostgreSQL database (EPIFILL_DATABASE_URL)."
         )
+    engine = open_database(settings.database)
     app.state.engine, app.state.data = engine, data
     app.state.samples = Samples(engine, data, settings.keep_samples_days)
     app.state.keys = Keys(engine)
@@ -113,8 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             expose_headers=_CORS_EXPOSED,
             max_age=3600,
         )
-    if settings.trust_forwarded_prefix:
-        app.add_middleware(ForwardedPrefix)
+    app.add_middleware(Prefix, prefix=settings.root_path, trust_header=settings.trust_forwarded_prefix)
     for room in (impute, samples, tracks, region, imputations, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", pages.OwnFiles(directory=pages.WEB), name="static")

@@ -135,7 +135,7 @@ def _stopped(place: Folder, asked: dict[str, Any]) -> bool:
     """Whether a folder holds this very run, stopped."""
     try:
         return bool(orjson.loads((place.path / _REQUEST).read_bytes()) == asked)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
 
 

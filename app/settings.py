@@ -1,5 +1,6 @@
 """Every setting, from the environment (prefix EPIFILL_) or passed in."""
 
+import re
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
@@ -9,6 +10,9 @@ from sqlalchemy.exc import ArgumentError
 
 _CHECKOUT = Path(__file__).parents[1]
 
+
+_ORIGIN = re.compile(r"https?://[^,\s/*]+")
+_LEAST_SECRET = 32
 
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -91,7 +95,7 @@ class Settings(BaseSettings):
     chunk_bins: int = Field(default=64 * 4096, ge=4096, multiple_of=4096)
     jobs_at_once: int = Field(default=4, ge=1)
     max_jobs_per_owner: int = Field(default=100, ge=1)
-    cors_origins: str = Field(default="", pattern=r"^(\*|https?://[^,\s/]+(,https?://[^,\s/]+)*)?$")
+    cors_origins: str = ""
     root_path: str = Field(default="", pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")
     trust_forwarded_prefix: bool = False
     link_hours: float = Field(default=7 * 24, gt=0)
@@ -113,6 +117,27 @@ class Settings(BaseSettings):
             return URL.create("sqlite", database=str(self.data / "epifill.db"))
         url = make_url(self.database_url)
         return url.set(drivername=_DRIVERS[url.drivername])
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        origins = [origin.strip().removesuffix("/") for origin in text.split(",") if origin.strip()]
+        if origins != ["*"] and not all(map(_ORIGIN.fullmatch, origins)):
+            raise ValueError(
+                "EPIFILL_CORS_ORIGINS is no list of origins; write it like https://lab.example,http://localhost:3000"
+                " (scheme, host and port, without a path), or * for all."
+            )
+        return ",".join(origins)
+
+    @field_validator("link_secret")
+    @classmethod
+    def _long(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < _LEAST_SECRET:
+            raise ValueError(
+                f"EPIFILL_LINK_SECRET is too short to sign anything; give {_LEAST_SECRET} characters or more, such as"
+                " those of `openssl rand -hex 32`."
+            )
+        return secret
 
     @field_validator("database_url")
     @classmethod

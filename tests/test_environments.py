@@ -154,6 +154,19 @@ def test_an_engine_that_cannot_be_had_is_told_and_tried_less_and_less(
         assert client.delete(job["links"]["self"]).status_code == 202
 
 
+def test_dask_settings_that_cannot_be_read_are_named(models: Path, tmp_path: Path) -> None:
+    (tmp_path / ".config/dask").mkdir(parents=True)
+    (tmp_path / ".config/dask/theirs.yaml").write_text("a: [b")
+    said = refused(run("serve", EPIFILL_MODELS=str(models), HOME=str(tmp_path)))
+    assert said.startswith("Dask's settings on this machine cannot be read")
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
+    said = refused(run("serve", EPIFILL_DATABASE_URL="postgresql://someone:secret@127.0.0.1:9/x"))
+    assert said.startswith("The database at 127.0.0.1 cannot be opened; check that it runs")
+    assert "secret" not in said
+
+
 def test_two_servers_on_one_sqlite_are_one_too_many(models: Path, tmp_path: Path) -> None:
     with serve(tmp_path / "data", models=models, default_model="toy"):
         second = run("serve", "--port", "0", EPIFILL_DATA=str(tmp_path / "data"), EPIFILL_MODELS=str(models),

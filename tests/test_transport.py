@@ -24,6 +24,7 @@ from app.store.keys import Keys
 from tests.conftest import MARKS
 from tests.server import Server, serve
 from tests.test_api import post, problem
+from tests.test_cli import refused, run
 from tests.test_imputations import start, upload, watch
 
 ORIGIN = "https://lab.example"
@@ -33,7 +34,7 @@ ORIGIN = "https://lab.example"
 def open_client(models: Path, tmp_path: Path) -> Iterator[TestClient]:
     """Keys on, one origin let in, and a proxy that is believed."""
     settings = Settings(
-        models=models, default_model="toy", data=tmp_path / "data", api_keys_required=True, cors_origins=ORIGIN,
+        models=models, default_model="toy", data=tmp_path / "open", api_keys_required=True, cors_origins=ORIGIN,
         trust_forwarded_prefix=True,
     )  # fmt: skip
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
@@ -58,8 +59,14 @@ def test_another_origin_may_call_if_it_is_let_in(open_client: TestClient, client
 
 @pytest.mark.parametrize("origins", ["lab.example", "https://lab.example/path", "*,https://a.example", "https://a b"])
 def test_an_origin_is_a_scheme_and_a_host(origins: str) -> None:
-    with pytest.raises(ValueError, match="cors_origins"):
-        Settings(cors_origins=origins)
+    assert refused(run("serve", EPIFILL_CORS_ORIGINS=origins)).startswith("EPIFILL_CORS_ORIGINS is no list of origins")
+    listed = " https://a.example/ , http://localhost:3000"
+    assert Settings(cors_origins=listed).cors_origins == "https://a.example,http://localhost:3000"
+
+
+def test_what_signs_links_must_be_long() -> None:
+    assert "EPIFILL_LINK_SECRET is too short" in refused(run("serve", EPIFILL_LINK_SECRET="secret"))
+    assert Settings(link_secret="0" * 32).link_secret  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/v1/models", "/v1/models/toy"])
@@ -173,6 +180,10 @@ def test_a_signed_link_opens_its_result_without_a_key_and_nothing_else(
         later = query.replace("expires=", "expires=9")
         assert "signature does not open it" in problem(client.get(f"{own}/hub.txt?{later}"), 403, "link-refused")
         assert problem(client.get(f"{own}/hub.txt"), 401, "key-refused")
+        assert client.get(f"{hub}&x=\\d").text == text  # of the query, only what signs goes on
+    log = guarded.log.read_text()
+    assert "signature=..." in log
+    assert urlsplit(hub).query.partition("signature=")[2] not in log
 
 
 def test_signatures_expire_and_are_those_of_all_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +191,9 @@ def test_signatures_expire_and_are_those_of_all_servers(tmp_path: Path, monkeypa
     assert shared_secret(tmp_path) == secret
     assert (tmp_path / "link-secret").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["link-secret"]
+    (tmp_path / "link-secret").write_bytes(secret[:5])  # as a loss of power may leave it
+    assert len(shared_secret(tmp_path)) == 64
+    (tmp_path / "link-secret").write_bytes(secret)
     imputation = "a" * 32
     path = f"/v1/imputations/{imputation}/hub.txt"
     query = Signer(secret, 1).query(imputation)
@@ -243,10 +257,46 @@ def test_a_prefix_is_believed_only_of_a_proxy_that_is(open_client: TestClient, c
     assert created.headers["location"].startswith("/v1/")
 
 
-def test_a_proxy_that_keeps_the_prefix_does_not_open_the_gate(guarded: Server) -> None:
+def test_a_proxy_may_keep_the_prefix_or_take_it_off(guarded: Server, key: str) -> None:
     for path in ("/epifill/v1/samples", "/v1/samples"):
         assert httpx2.get(f"{guarded.url}{path}").status_code == 401
-    assert httpx2.get(f"{guarded.url}/epifill/healthz").status_code == 200
+        assert httpx2.get(f"{guarded.url}{path}", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    for path in (
+        "/epifill/",
+        "/epifill/docs",
+        "/docs",
+        "/static/page.js",
+        "/epifill/static/page.js",
+        "/epifill/healthz",
+    ):
+        assert httpx2.get(f"{guarded.url}{path}").status_code == 200, path
+    for path in ("/docs/", "/epifill/docs/"):
+        assert httpx2.get(f"{guarded.url}{path}").headers["location"] == "/epifill/docs"
+    assert httpx2.get(f"{guarded.url}/epifill").headers["location"] == "/epifill/"
+    detail = problem(httpx2.get(f"{guarded.url}/nothing"), 404, "not-found")
+    assert detail == "There is nothing at /nothing; see /epifill/docs for what there is."
+    assert httpx2.get(f"{guarded.url}/openapi.json").json()["servers"] == [{"url": "/epifill"}]
+    refused_static = httpx2.post(f"{guarded.url}/static/page.js")
+    assert refused_static.headers["allow"] == "GET, HEAD"
+    assert "/static/page.js does not answer POST" in refused_static.json()["detail"]
+
+
+def test_the_command_line_works_below_a_prefix(guarded: Server, key: str, job: dict[str, Any], tmp_path: Path) -> None:
+    known = {"EPIFILL_SERVER": f"{guarded.url}/epifill", "EPIFILL_API_KEY": key}
+    fetched = run("jobs", "fetch", job["id"], "--out", tmp_path / "out", **known)
+    assert fetched.returncode == 0, fetched.stderr
+    assert (tmp_path / "out/manifest.json").exists()
+
+
+def test_a_signed_link_ends_with_its_imputation(guarded: Server, key: str, tracks: dict[str, Path]) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx2.Client(base_url=f"{guarded.url}/epifill", headers=headers, timeout=60) as client:
+        asked = start(client, upload(client, tracks, MARKS[:2]), regions=["chrM"], score=False).json()
+        asked["links"] = {name: link.removeprefix("/epifill") for name, link in asked["links"].items()}
+        ended = watch(client, asked)[-1]
+        client.delete(f"/v1/imputations/{ended['id']}").raise_for_status()
+    gone = httpx2.get(f"{guarded.url}{ended['links']['signed']['hub']}")
+    assert problem(gone, 404, "unknown-imputation")
 
 
 class Page:

@@ -147,14 +147,15 @@ def install_handlers(app: FastAPI) -> None:
         if error.status_code == 408:
             return _answer(408, "too-slow", "The request came too slowly", str(error.detail), Connection="close")
         phrase = HTTPStatus(error.status_code).phrase
-        path, headers = get_route_path(request.scope), dict(error.headers or {})
+        prefix = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+        path, headers = get_route_path({**request.scope, "root_path": prefix}), dict(error.headers or {})
         method = request.scope.get("asked_method", request.method)
         details = {
-            404: f"There is nothing at {path}; see /docs for what there is.",
-            405: f"{path} does not answer {method}; see /docs for what it does.",
+            404: f"There is nothing at {path}; see {prefix}/docs for what there is.",
+            405: f"{path} does not answer {method}; see {prefix}/docs for what it does.",
         }
         if error.status_code == 405:
-            headers["Allow"] = ", ".join(_allowed(request))
+            headers["Allow"] = ", ".join(_allowed(request, prefix))
         detail = details.get(error.status_code, str(error.detail))
         kind = phrase.lower().replace(" ", "-")
         return _answer(error.status_code, kind, phrase, detail, **headers)
@@ -172,8 +173,10 @@ def install_handlers(app: FastAPI) -> None:
         raise error
 
 
-def _allowed(request: Request) -> list[str]:
+def _allowed(request: Request, prefix: str) -> list[str]:
     """The methods that a path answers."""
+    if request.scope["root_path"] != prefix:  # below a folder of files
+        return ["GET", "HEAD"]
     routes = request.app.router.routes
     found = [
         method

@@ -15,7 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
-from app.api.links import CurrentLinks, is_signed, signed_hub
+from app.api.links import CurrentLinks, is_signed, signature_of, signed_hub
 from app.api.region import check_fit
 from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
 from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
@@ -284,7 +284,7 @@ def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, ki
     if row.status != "finished":
         raise NotFinished(f"The imputation is {row.status}; it has a result when it is finished.")
     path = jobs.folder(row) / RESULT / name
-    signed = request.url.query if is_signed(request.scope) and name == HUB else ""
+    signed = signature_of(request.query_params) if is_signed(request.scope) and name == HUB else ""
     # A result never changes, so its row and name say as much as a hash; and how it was signed, where a hub repeats it.
     state = hashlib.sha256(signed.encode()).hexdigest()[:8] if signed else row.id
     headers = {"ETag": f'"{state}-{name}"', "Cache-Control": "private, no-cache"}

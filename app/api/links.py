@@ -12,7 +12,6 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ EXPIRES, SIGNATURE = "expires", "signature"
 """The query parameters of a signed link."""
 
 _SECRET_FILE = "link-secret"  # noqa: S105 - its name
+_SECRET_BYTES = 32
 _DAY = 86_400
 _RESULT_FILE = r"tracks/[^/]+\.bigWig|hub\.txt|manifest\.json|scores\.png"
 _SIGNED_PATH = re.compile(rf"/v1/imputations/([0-9a-f]{{32}})/(?:{_RESULT_FILE})")
@@ -69,16 +69,19 @@ class Signer:
 
 
 def shared_secret(data: Path) -> bytes:
-    """The secret of all servers on a data folder, made by the first of them and readable by its owner alone."""
+    """The secret of all servers on a data folder, made by the first of them and readable by its owner alone.
+
+    Servers that start at the same time must not call it at the same time.
+    """
     path = data / _SECRET_FILE
-    with suppress(FileExistsError):
-        partial = path.with_name(f"{_SECRET_FILE}.{secrets.token_hex(4)}.partial")
+    if not path.exists() or path.stat().st_size != 2 * _SECRET_BYTES:
+        partial = path.with_name(f"{_SECRET_FILE}.partial")
+        partial.unlink(missing_ok=True)
         with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        try:
-            os.link(partial, path)  # unlike a rename, it leaves the secret that another server has just made
-        finally:
-            partial.unlink()
+            file.write(secrets.token_hex(_SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
     return path.read_bytes()
 
 
@@ -107,7 +110,7 @@ class Links:
             found |= _result(row, own, "")
             if self.signer:
                 query = self.signer.query(row.id)
-                signed = _result(row, own, f"?{EXPIRES}={query[EXPIRES]}&{SIGNATURE}={query[SIGNATURE]}")
+                signed = _result(row, own, f"?{signature_of(query)}")
                 found["signed"] = {**signed, "expires": datetime.fromtimestamp(int(query[EXPIRES]), UTC)}
         return found
 
@@ -124,7 +127,12 @@ def _result(row: ImputationJob, own: str, query: str) -> dict[str, Any]:
 
 def signed_hub(hub: str, query: str) -> str:
     """A track hub whose tracks are opened by the signature by which it was opened itself."""
-    return re.sub(r"^(bigDataUrl \S+)$", rf"\1?{query}", hub, flags=re.MULTILINE)
+    return re.sub(r"^bigDataUrl \S+$", lambda line: f"{line[0]}?{query}", hub, flags=re.MULTILINE)
+
+
+def signature_of(query: Mapping[str, str]) -> str:
+    """The part of a signed link's query that signs."""
+    return f"{EXPIRES}={query[EXPIRES]}&{SIGNATURE}={query[SIGNATURE]}"
 
 
 def is_signed(scope: Scope) -> bool:

@@ -1,6 +1,7 @@
 """What is done to every request and answer, whatever route it goes to: HEAD, a path prefix, compression, headers."""
 
 import re
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
@@ -47,19 +48,41 @@ class HeadAsGet:
         await self._app({**scope, "method": "GET", "asked_method": "HEAD"}, gone_once_answered, head_alone)
 
 
-class ForwardedPrefix:
-    """Believe a proxy's `X-Forwarded-Prefix`: the path below which callers see the service."""
+class Prefix:
+    """Show the service below a path, whether a proxy takes that off before it passes a request on, or not.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Parameters
+    ----------
+    prefix
+        The path; empty for none.
+    trust_header
+        Believe a proxy's `X-Forwarded-Prefix` instead, where there is one.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str, trust_header: bool) -> None:
         self._app = app
+        self._prefix, self._trust_header = prefix, trust_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if scope["type"] == "http":
-            prefix = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
-            if _PREFIX.fullmatch(prefix):
-                scope = {**scope, "root_path": prefix}
-        await self._app(scope, receive, send)
+        prefix = self._prefix
+        if scope["type"] == "http" and self._trust_header:
+            told = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
+            prefix = told if _PREFIX.fullmatch(told) else prefix
+        if not prefix or scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def on_this_host(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                if message["status"] in (307, 308):  # the proxy's host and scheme are not known here
+                    headers["Location"] = urlsplit(headers["location"])._replace(scheme="", netloc="").geturl()
+            await send(message)
+
+        path = scope["path"]
+        below = path if path == prefix or path.startswith(f"{prefix}/") else prefix + path
+        await self._app({**scope, "root_path": prefix, "path": below}, receive, on_this_host)
 
 
 class Compression:

@@ -190,7 +190,7 @@ class Server:
         if hub := job.links.hub:
             folder = self._own(hub).rpartition("/")[0] + "/"
             renamed = tuple((result.link.removeprefix(folder), result.name) for result in results)
-            results.append(Result("hub.txt", hub, renamed=renamed))
+            results.append(Result("hub.txt", self._own(hub), renamed=renamed))
         if picture := job.links.scores_picture:
             results.append(Result(_file_name(PurePosixPath(urlsplit(picture).path).name), self._own(picture)))
         return manifest, results

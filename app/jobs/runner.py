@@ -199,7 +199,8 @@ class Runner:
     def _try_engine(self) -> None:
         """Give the engine work; where it cannot be had, say so in every job that waits for it, and try later."""
         try:
-            self._hand_out()
+            if not self._hand_out():
+                return
         except EngineLost as error:
             log.warning("%s Next try in %d s.", error, self._pause)
             self._again = time.monotonic() + self._pause
@@ -273,26 +274,27 @@ class Runner:
             if not missing:
                 self._finish(job)
 
-    def _hand_out(self) -> None:
-        """Give the engine as much as it can do at once, in turns.
+    def _hand_out(self) -> bool:
+        """Give the engine as much as it can do at once, in turns; False if it was not asked anything.
 
         A piece that failed before is tried with nothing else under way, so that no other is taken for its fault.
         """
         waiting = [job for job in self._jobs.values() if job.todo]
         running = [(job, piece) for job in self._jobs.values() for piece in job.running.values()]
         if not waiting or any(job.tries[piece] for job, piece in running):
-            return
+            return False
         suspects = [job for job in waiting if job.tries[job.todo[0]]]
         if suspects:
             if not running:
                 self._submit(suspects[0])
-            return
+            return not running
         room = self._engine.width() - len(running)
         while room > 0 and waiting:
             for job in waiting[:room]:
                 self._submit(job)
             room -= len(waiting)
             waiting = [job for job in waiting if job.todo]
+        return True
 
     def _submit(self, job: Job) -> None:
         piece = job.todo.popleft()

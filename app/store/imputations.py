@@ -169,6 +169,7 @@ class Imputations:
                     .values(
                         runner=runner,
                         status="running",
+                        reason=None,
                         lease=time + timedelta(seconds=LEASE_SECONDS),
                         started=func.coalesce(ImputationJob.started, time),
                     )

@@ -306,7 +306,7 @@ def test_a_refused_upload_leaves_no_sample_and_a_refused_job_keeps_it(
     [
         ([], "Give either tracks"),
         (["--track", "A=README.md", "--sample", "s1"], "Give either tracks"),
-        (["--track", "README.md"], "write MARK=FILE"),
+        (["--track", "README.md"], "write --track MARK=FILE"),
         (["--track", "A=nowhere.bigWig"], "'nowhere.bigWig' does not exist"),
         (["--track", "A=README.md", "--track", "A=README.md"], "The mark A was given twice"),
         (["--sample", "s1", "--name", "x"], "leave --name out"),
@@ -624,8 +624,8 @@ def test_what_the_server_refuses_is_said_in_its_words(
     run: Run, server: Server, submitted: Submitted, tracks: dict[str, Path]
 ) -> None:
     samples = httpx2.get(f"{server.url}/v1/samples").json()["samples"]
-    result = run("submit", "--track", f"CTCF={tracks['H3K4me1']}", "--server", server.url)
-    assert last_line(result).startswith("'CTCF' is not a mark of toy, which has H3K4me1")
+    result = run("submit", "--track", f"H3K4me33={tracks['H3K4me1']}", "--server", server.url)
+    assert last_line(result).startswith("'H3K4me33' is not a mark of toy, which has H3K4me1")
     assert httpx2.get(f"{server.url}/v1/samples").json()["samples"] == samples
     on_server = ("--sample", samples[0]["id"], "--server", server.url)
     assert "'CTCF' is not a mark of toy" in refused(run("submit", *on_server, "--target", "CTCF"))

@@ -32,7 +32,7 @@ _ASSAYS = {
     "H4ac": "h4_?(pan)?ac|h4k5_?k?8ac",
     "H2A.Z": "h2a_?(z1?|fz)",
     "H3.3": "h3f3a",
-    "gH2AX": "((g|gamma|γ)_?)?h2a_?x",
+    "gH2AX": "((g|gamma|\u03b3)_?)?h2a_?x",
     "macroH2A": "m(acro)?_?h2a_?1?",
     "DNase": "d_?nase_?(i|1)?_?(seq|hs|dgf)?|dhs",
     "ATAC": "((sc|sn|omni)_?)?atac_?(seq)?",

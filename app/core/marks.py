@@ -64,11 +64,11 @@ def plan(
     DuplicateMark, NothingObserved, NothingToImpute
     """
     named = [spell(mark, model) for mark in tracks]
-    foreign = [mark for mark in dict.fromkeys(named) if mark not in model.marks]
-    given = [mark for mark in named if mark in model.marks]
+    foreign = [mark for mark in dict.fromkeys(named) if mark not in model.marks and canonical(mark)]
+    given = [mark for mark in named if mark not in foreign]
     hidden = [mark for text in mask if (mark := spell(text, model)) not in foreign]
     wanted = [spell(mark, model) for mark in targets]
-    for mark in (*hidden, *wanted):
+    for mark in (*given, *hidden, *wanted):
         check_mark(mark, model)
     for mark in given:
         if given.count(mark) > 1:
@@ -76,7 +76,10 @@ def plan(
     observed = tuple(m for m in model.marks if m in given and m not in hidden and m not in unusable)
     masked = tuple(m for m in model.marks if m in given and m in hidden)
     warnings = (
-        *(f"{mark} was set aside: {unknown(mark, model)}" for mark in foreign),
+        *(
+            f"{mark} was set aside: {model.name} does not know it; its marks are {', '.join(model.marks)}."
+            for mark in foreign
+        ),
         *(
             f"{mark} was set aside and counts as not observed: {unusable[mark]}"
             for mark in given
@@ -112,18 +115,11 @@ def spell(text: str, model: Model) -> str:
 
 def check_mark(mark: str, model: Model) -> None:
     """Raise UnknownMark for a mark that the model does not have, with the nearest that it has."""
-    if mark in model.marks:
-        return
-    if canonical(mark):
-        raise UnknownMark(f"{mark} cannot be used: {unknown(mark, model)}", mark)
-    upper = {m.upper(): m for m in model.marks}
-    near = difflib.get_close_matches(mark.upper(), list(upper), n=1, cutoff=0.8)
-    hint = f" Did you mean {upper[near[0]]}?" if near else ""
-    raise UnknownMark(
-        f"'{mark[:40]}' is not a mark of {model.name}, which has {', '.join(model.marks)}.{hint}", mark
-    )
-
-
-def unknown(mark: str, model: Model) -> str:
-    """Why a recognised assay is no mark of a model, in one sentence."""
-    return f"{model.name} does not know it; its marks are {', '.join(model.marks)}."
+    if mark not in model.marks:
+        upper = {m.upper(): m for m in model.marks}
+        near = difflib.get_close_matches(mark.upper(), list(upper), n=1, cutoff=0.8)
+        hint = f" Did you mean {upper[near[0]]}?" if near else ""
+        raise UnknownMark(
+            f"'{mark[:40]}' is not a mark of {model.name}, which has {', '.join(model.marks)}.{hint}",
+            mark,
+        )

@@ -8,7 +8,9 @@ from app.core.errors import BadRegion
 BLANK = "[ \t\u00a0\u2009\u202f]"
 """Also those that are not to be broken, and thin ones, which stand between groups of digits."""
 
-_GROUPS = rf"[0-9]{{1,3}}(?P<mark>[,'\u2019_]|{BLANK})[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*|[0-9]{{1,3}}(?:\.[0-9]{{3}}){{2,}}"
+_GROUPS = (
+    rf"[0-9]{{1,3}}(?P<mark>[,'\u2019_]|{BLANK})[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*|[0-9]{{1,3}}(?:\.[0-9]{{3}}){{2,}}"
+)
 _BASES = re.compile(rf"(?P<number>[0-9]+|{_GROUPS})(?:{BLANK}*bp?)?", re.IGNORECASE)
 _SCALED = re.compile(rf"(?P<number>[0-9]+(?:\.[0-9]+)?){BLANK}*(?P<unit>[km])(?:bp?)?", re.IGNORECASE)
 _DECIMAL = re.compile(r"[0-9]+\.[0-9]+")

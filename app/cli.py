@@ -14,6 +14,7 @@ from rich.table import Table
 
 from app import __version__
 from app.client.command import jobs
+from app.client.tracks import TRACK_HELP, read_tracks
 from app.core.errors import EpifillError
 from app.jobs import QUIET
 from app.settings import Settings
@@ -125,7 +126,7 @@ def _measures(title: str, methods: Mapping[str, Mapping[str, float | None]]) -> 
 
 @cli.command()
 def impute(
-    track: Annotated[list[str], typer.Option(help="MARK=FILE, a bigWig of -log10 p-values (repeatable).")],
+    track: Annotated[list[str], typer.Option(help=TRACK_HELP)],
     out: Annotated[
         Path, typer.Option(help="Folder for MARK.imputed.bigWig and manifest.json (MARK.lower.bigWig, .upper).")
     ],
@@ -145,14 +146,7 @@ def impute(
 
     settings = _settings(models=models)
     loaded = load_model(settings.models, model or settings.default_model, settings.threads)
-    named = []
-    for text in track:
-        mark, separator, file = text.partition("=")
-        if not separator or not mark or not file:
-            raise BadOption(f"'{text}' is not a track; write MARK=FILE, such as H3K4me1=sample.bigWig.")
-        if not Path(file).is_file():
-            raise BadOption(f"'{file}' does not exist; give the path of a bigWig file.")
-        named.append((mark, Path(file)))
+    named = read_tracks(track, loaded.marks)
     try:
         result = impute_files(
             loaded,

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.core.binned import BinnedTracks
 from app.core.errors import DiskFull, EpifillError
 from app.core.impute import read_around
-from app.core.marks import plan
+from app.core.marks import plan, spell
 from app.core.model import Model, sha256_of
 from app.core.regions import Region, parse_region
 from app.core.scores import Score
@@ -96,9 +96,9 @@ def impute_files(
     EpifillError
         For everything that is wrong with the files, marks or region.
     """
-    plan(model, [mark for mark, _ in request.tracks], request.mask, request.targets)  # before anything is read
-    hashes = {mark: sha256_of(path) for mark, path in request.tracks}
-    asked = _described(request, model, hashes, chunk_bins)
+    tracks = _known(request, model)
+    hashes = {mark: sha256_of(path) for mark, path in tracks.items()}
+    asked = _described(request, model, tracks, hashes, chunk_bins)
     place = Folder((out / UNDER_WAY).absolute())
     if not _stopped(place, asked):
         _check_free(out, force)
@@ -107,9 +107,9 @@ def impute_files(
         write_atomically(place.path / _REQUEST, lambda file: file.write(orjson.dumps(asked)))
     try:
         with Progress(*_COLUMNS, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
-            _ingest(place, request, model, limits or Limits(), bar)
+            _ingest(place, request, tracks, model, limits or Limits(), bar)
             if not (place.path / WORK).exists():
-                place.create(_cut(place, request, model, models, hashes, chunk_bins, threads))
+                place.create(_cut(place, request, tracks, model, models, hashes, chunk_bins, threads))
             _run(place, model, bar)
     except DiskFull:
         raise  # what is done stays; with more room the same call goes on
@@ -119,11 +119,20 @@ def impute_files(
     return _move_out(place, out)
 
 
-def _described(request: Request, model: Model, hashes: dict[str, str], chunk_bins: int) -> dict[str, Any]:
+def _known(request: Request, model: Model) -> dict[str, Path]:
+    """The files that are read, by mark; those that the model does not know are set aside before."""
+    settled = plan(model, [mark for mark, _ in request.tracks], request.mask, request.targets)
+    named = [(spell(mark, model), path) for mark, path in request.tracks]
+    return {mark: path for mark, path in named if mark in settled.tracks}
+
+
+def _described(
+    request: Request, model: Model, tracks: dict[str, Path], hashes: dict[str, str], chunk_bins: int
+) -> dict[str, Any]:
     """All that decides a run's result, for JSON."""
     return {
         "model": model.sha256,
-        "tracks": {mark: [path.name, hashes[mark]] for mark, path in request.tracks},
+        "tracks": {mark: [path.name, hashes[mark]] for mark, path in tracks.items()},
         "mask": list(request.mask),
         "targets": list(request.targets),
         "region": request.region,
@@ -161,13 +170,15 @@ def _results(out: Path) -> Iterator[Path]:
         yield from sorted(out.glob(f"*.{part}.bigWig"))
 
 
-def _ingest(place: Folder, request: Request, model: Model, limits: Limits, bar: Progress) -> None:
+def _ingest(
+    place: Folder, request: Request, tracks: dict[str, Path], model: Model, limits: Limits, bar: Progress
+) -> None:
     """Check and bin the files; those that an earlier call has done stay."""
     around: list[Region] = []
     if request.region is not None:
         around = read_around(parse_region(request.region, model.assembly), model)
-    task = bar.add_task("Checking", total=len(request.tracks), unit="files")
-    for mark, path in request.tracks:
+    task = bar.add_task("Checking", total=len(tracks), unit="files")
+    for mark, path in tracks.items():
         folder = place.path / INPUTS / mark
         if not folder.exists():
             partial = place.path / f"{mark}.partial"
@@ -182,17 +193,18 @@ def _ingest(place: Folder, request: Request, model: Model, limits: Limits, bar: 
 def _cut(
     place: Folder,
     request: Request,
+    tracks: dict[str, Path],
     model: Model,
     models: Path,
     hashes: dict[str, str],
     chunk_bins: int,
     threads: int,
 ) -> Work:
-    folders = {mark: place.path / INPUTS / mark for mark, _ in request.tracks}
-    marks = list(folders)
+    folders = {mark: place.path / INPUTS / mark for mark in tracks}
+    marks = [mark for mark, _ in request.tracks]
     settled = plan(model, marks, request.mask, request.targets, BinnedTracks(folders).unusable())
     inputs = {
-        mark: Input(path=str(folders[mark]), file=path.name, sha256=hashes[mark]) for mark, path in request.tracks
+        mark: Input(path=str(folders[mark]), file=path.name, sha256=hashes[mark]) for mark, path in tracks.items()
     }
     regions = None if request.region is None else [request.region]
     return make_work("", model, models, inputs, settled, regions, False, chunk_bins, threads)

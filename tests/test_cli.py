@@ -183,12 +183,12 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--track", "H3K4me1"], "'H3K4me1' is not a track; write MARK=FILE"),
+        (["--track", "H3K4me1"], "a track is given as MARK=FILE"),
         (["--track", "H3K4me1=/no/such.bw"], "'/no/such.bw' does not exist"),
-        (["--track", "H3K4me2={good}"], "'H3K4me2' is not a mark of toy"),
+        (["--track", "H3K4me2={good}"], "H3K4me2 was set aside: toy does not know it"),
         (["--track", "H3K4me1={good}", "--mask", "H3K4me1"], "Every track is masked"),
         (["--track", "H3K4me1={good}", "--region", "chr1:1-2"], "No unmasked track has a value in chr1:1-2"),
-        (["--track", "H3K4me1={good}", "--region", "chr1:2-1"], "empty or backwards"),
+        (["--track", "H3K4me1={good}", "--region", "chr1:2-1"], "'chr1:2-1' is backwards; write chr1:1-2"),
         (["--track", "H3K4me1={good}", "--model", "nosuch"], "Model 'nosuch' is not installed"),
         (["--track", "H3K4me1={good}", "--out", "{bad}"], "bad.bw' is a file; give a folder"),
         (["--track", "H3K4me1={bad}"], "'bad.bw' is not a bigWig file but text"),

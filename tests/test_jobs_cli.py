@@ -284,6 +284,20 @@ def test_an_upload_that_breaks_off_is_sent_again(run: Run, scripted: Scripted, t
     assert "Uploaded H3K4me1" in errors
 
 
+def test_a_files_name_tells_its_mark(run: Run, scripted: Scripted, tmp_path: Path) -> None:
+    tracks = [tmp_path / name for name in ("liver-K4me1_rep1.bw", "liver-DNase.bw")]
+    for path in tracks:
+        path.write_bytes(BYTES)
+    scripted.on("POST /v1/samples", gives({"id": "s1"}, 201))
+    for mark in ("H3K4me1", "DNase"):
+        scripted.on(f"PUT /v1/samples/s1/tracks/{mark}", gives({}, 201))
+    options = [option for path in tracks for option in ("--track", path)]
+    status, out, errors = run("submit", *options, "--server", scripted.url)
+    assert (status, out) == (0, "j1\n"), errors
+    assert len(scripted.requests("PUT /v1/samples/s1/tracks/H3K4me1")) == 1
+    assert len(scripted.requests("PUT /v1/samples/s1/tracks/DNase")) == 1
+
+
 def test_a_refused_upload_leaves_no_sample_and_a_refused_job_keeps_it(
     run: Run, scripted: Scripted, tmp_path: Path
 ) -> None:
@@ -306,7 +320,7 @@ def test_a_refused_upload_leaves_no_sample_and_a_refused_job_keeps_it(
     [
         ([], "Give either tracks"),
         (["--track", "A=README.md", "--sample", "s1"], "Give either tracks"),
-        (["--track", "README.md"], "write MARK=FILE"),
+        (["--track", "README.md"], "write --track MARK=FILE"),
         (["--track", "A=nowhere.bigWig"], "'nowhere.bigWig' does not exist"),
         (["--track", "A=README.md", "--track", "A=README.md"], "The mark A was given twice"),
         (["--sample", "s1", "--name", "x"], "leave --name out"),
@@ -624,8 +638,8 @@ def test_what_the_server_refuses_is_said_in_its_words(
     run: Run, server: Server, submitted: Submitted, tracks: dict[str, Path]
 ) -> None:
     samples = httpx2.get(f"{server.url}/v1/samples").json()["samples"]
-    result = run("submit", "--track", f"CTCF={tracks['H3K4me1']}", "--server", server.url)
-    assert last_line(result).startswith("'CTCF' is not a mark of toy, which has H3K4me1")
+    result = run("submit", "--track", f"H3K4me33={tracks['H3K4me1']}", "--server", server.url)
+    assert last_line(result).startswith("'H3K4me33' is not a mark of toy, which has H3K4me1")
     assert httpx2.get(f"{server.url}/v1/samples").json()["samples"] == samples
     on_server = ("--sample", samples[0]["id"], "--server", server.url)
     assert "'CTCF' is not a mark of toy" in refused(run("submit", *on_server, "--target", "CTCF"))

@@ -512,9 +512,9 @@ def test_real_tracks_raise_no_warning(client: TestClient, real_data: Path) -> No
                 np.testing.assert_array_equal(stored.read(region).values, direct.read(region).values)
 
 
-def test_a_mark_that_no_model_has_is_refused(client: TestClient) -> None:
+def test_what_is_no_assay_is_refused(client: TestClient) -> None:
     sample = new_sample(client)
-    assert "'CTCF' is not a mark of toy" in problem(put(client, sample, "CTCF", b"x"), 422, "unknown-mark")
+    assert "'Gen5' is not a mark of toy" in problem(put(client, sample, "Gen5", b"x"), 422, "unknown-mark")
 
 
 def test_ingest_loses_nothing(client: TestClient, tracks: dict[str, Path]) -> None:

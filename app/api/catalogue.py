@@ -27,6 +27,12 @@ class Catalogue:
             )
         return self.models[wanted]
 
+    @property
+    def marks(self) -> list[str]:
+        """Every mark that some model knows; those of the default model first."""
+        ordered = (self.models[self.default], *self.models.values())
+        return list(dict.fromkeys(mark for model in ordered for mark in model.marks))
+
 
 def load_catalogue(settings: Settings) -> Catalogue:
     """Load every model of the folder of models; raises BadModel if one is broken or there is none."""

@@ -18,6 +18,7 @@ from app.api.errors import problem_responses
 from app.api.links import CurrentLinks, is_signed, signature_of, signed_hub
 from app.api.region import check_fit
 from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
+from app.core.assays import canonical
 from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
 from app.core.marks import plan
 from app.jobs.publish import HUB, MANIFEST, PICTURE
@@ -77,11 +78,12 @@ def start(
         return ImputationAnswer.of(known, links)
     model = models.get(new.model or "")
     found, tracks = stored.get(owner, sample)
-    ready = {track.mark: track for track in tracks if track.status == "ready" and track.mark in model.marks}
+    ready = {track.mark: track for track in tracks if track.status == "ready"}
     if not ready:
-        raise NothingObserved(f"The sample has no track that is ready and that {model.name} knows; upload one first.")
+        raise NothingObserved("The sample has no track that is ready; upload one first.")
+    used = [ready[mark] for mark in plan(model, list(ready), new.mask, new.targets).tracks]
     check_fit(model, found.assembly)
-    settled = plan(model, list(ready), new.mask, new.targets, stored.open(list(ready.values())).unusable())
+    settled = plan(model, list(ready), new.mask, new.targets, stored.open(used).unusable())
     row = ImputationJob(
         id="",
         owner=owner,
@@ -101,7 +103,7 @@ def start(
     )
 
     def fill(folder: Path) -> None:
-        inputs = _link_inputs(stored, list(ready.values()), folder)
+        inputs = _link_inputs(stored, used, folder)
         work = make_work(
             found.name,
             model,
@@ -240,9 +242,12 @@ def _result_of(kind: str) -> dict[int | str, dict[str, Any]]:
 )
 def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Response:
     """Answer an imputed track, `H3K4me3.bigWig`, or its bounds, `H3K4me3.lower.bigWig` and `H3K4me3.upper.bigWig`."""
-    mark, _, part = track.partition(".")
-    if mark not in row.request["targets"] or (part or "imputed") not in row.request["parts"] or part == "imputed":
-        names = ", ".join(row.request["targets"])
+    targets = row.request["targets"]
+    bounds = [part for part in row.request["parts"] if part != "imputed"]
+    part = next((part for part in bounds if track.lower().endswith(f".{part}")), "")
+    mark = canonical(track[: -len(part) - 1] if part else track, targets)
+    if mark not in targets:
+        names = ", ".join(targets)
         raise UnknownTrack(f"The imputation has no track '{track[:80]}'; its targets are {names}.", track[:80])
     name = f"{mark}.{part or 'imputed'}.bigWig"
     return _file(row, jobs, request, name, "application/octet-stream")

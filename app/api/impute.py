@@ -16,10 +16,11 @@ from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
 from app.api.schemas import RegionAnswer
 from app.api.uploads import incoming, pieces_of, receive, without_empty_slots
+from app.core.assays import mark_of_file
 from app.core.binned import BinnedTracks
 from app.core.errors import AmbiguousMark
 from app.core.impute import read_around
-from app.core.marks import mark_of_file, plan
+from app.core.marks import plan, spell
 from app.core.model import Model
 from app.store.files import ORIGINAL
 from app.store.ingest import Limits, take_in
@@ -52,7 +53,10 @@ async def impute_tracks(
     ],
     marks: Annotated[
         list[str],
-        Form(description="The files' marks, in their order. Default: read from names like E003-H3K4me3.bigWig"),
+        Form(
+            description="The files' marks, in their order. Default: read from names like E003-H3K4me3.bigWig."
+            " A file of an assay that the model does not know is set aside, with a warning"
+        ),
     ] = _NONE,
     mask: Annotated[
         list[str],
@@ -86,12 +90,14 @@ async def impute_tracks(
     names = _marks(tracks, several(marks), chosen)
     check_interval(interval, chosen)
     hidden, asked = several(mask), several(targets)
-    plan(chosen, names, hidden, asked)  # before anything is read
+    known = plan(chosen, names, hidden, asked).tracks  # before anything is read
     wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
     limits = Limits(memory_bytes=settings.ingest_memory_bytes)
     with ExitStack() as stack:
         folders = {}
         for track, mark in zip(tracks, names, strict=True):
+            if mark not in known:
+                continue
             folder = folders[mark] = stack.enter_context(incoming(request.app.state.data))
             await receive(pieces_of(track), folder)
             around = read_around(wanted, chosen) if wanted else []
@@ -111,9 +117,11 @@ async def impute_tracks(
 def _marks(tracks: Sequence[UploadFile], marks: Sequence[str], model: Model) -> list[str]:
     """The mark of every file: as given, or else from the files' names."""
     if not marks:
-        return [mark_of_file(track.filename or "the file", model) for track in tracks]
+        ask = "give the marks of all files, in the order of the files, in the field 'marks'"
+        return [mark_of_file(track.filename or "the file", model.marks, ask) for track in tracks]
     if len(marks) != len(tracks):
         raise AmbiguousMark(
-            f"There are {len(tracks)} files but {len(marks)} marks; give one mark per file, in their order, or none."
+            f"There are {len(tracks)} files but {len(marks)} marks; give one per file, in their order, in the field"
+            " 'marks', or none."
         )
-    return list(marks)
+    return [spell(mark, model) for mark in marks]

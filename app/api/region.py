@@ -54,14 +54,16 @@ async def impute_region(
     chosen = models.get(model)
     check_interval(interval, chosen)
     found, tracks = await run_in_threadpool(stored.get, owner, sample)
-    ready = [track for track in tracks if track.status == "ready" and track.mark in chosen.marks]
+    ready = {track.mark: track for track in tracks if track.status == "ready"}
     if not ready:
-        raise NothingObserved(f"The sample has no track that is ready and that {chosen.name} knows; upload one first.")
+        raise NothingObserved("The sample has no track that is ready; upload one first.")
+    hidden, asked = several(mask), several(targets)
+    known = plan(chosen, list(ready), hidden, asked).tracks
     check_fit(chosen, found.assembly)
     wanted = asked_region(region, chosen, settings.max_region_bins) if region else None
     async with turn(request):
-        opened = await run_in_threadpool(stored.open, ready)
-        settled = plan(chosen, list(opened.marks), several(mask), several(targets), opened.unusable())
+        opened = await run_in_threadpool(stored.open, [ready[mark] for mark in known])
+        settled = plan(chosen, list(ready), hidden, asked, opened.unusable())
         return await run_in_threadpool(
             answer, opened, chosen, settled, wanted, settings.max_region_bins, format, interval
         )

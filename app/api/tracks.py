@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from email.utils import format_datetime
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
@@ -17,8 +17,9 @@ from app.api.errors import problem_of, problem_responses
 from app.api.links import CurrentLinks, Links
 from app.api.schemas import TrackAnswer
 from app.api.uploads import Received, check_digest, pieces_of, receive
+from app.core.assays import canonical, mark_of_file
 from app.core.errors import BadName, Busy, EpifillError, TrackNotReady
-from app.core.marks import check_mark, mark_of_file
+from app.core.marks import check_mark
 from app.settings import Settings
 from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Limits, take_in
@@ -29,6 +30,14 @@ router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"])
 
 BIN_SIZE_BP = 25
 """Bins of the stored form."""
+
+
+def _spelled(mark: str, models: Models) -> str:
+    return canonical(mark, models.marks) or mark
+
+
+Mark = Annotated[str, Depends(_spelled)]
+"""A mark in a path, in its standard spelling."""
 
 _UPLOAD = {
     200: {"description": "Replaced the track that was there", "model": TrackAnswer},
@@ -50,18 +59,19 @@ _UPLOAD = {
     },
 )
 async def put(
-    sample: str, mark: str, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
+    sample: str, mark: Mark, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
     settings: CurrentSettings, links: CurrentLinks,
 ) -> TrackAnswer:  # fmt: skip
     """Upload a bigWig of -log10 p-values, streamed; the answer has its quality and warnings.
 
-    `Content-Digest` or `X-Checksum-SHA256` is checked where it is sent.
+    `Content-Digest` or `X-Checksum-SHA256` is checked where it is sent. A track of any common assay is kept; `warnings`
+    says which models do not know it.
     """
-    check_known_mark(mark, models)
+    check_assay(mark, models)
     announced = int(request.headers.get("content-length") or 0)
     await run_in_threadpool(_check_room, stored, owner, sample, mark, announced, settings)
     upload = _Upload(request, stored, owner, sample, mark, f"{mark}.bigWig", settings)
-    return TrackAnswer.of(await upload.take(request.stream(), response, links), links)
+    return _shown(await upload.take(request.stream(), response, links), links, models)
 
 
 @router.post("", summary="Upload a track from a form", status_code=201, responses=_UPLOAD)
@@ -73,18 +83,19 @@ async def post(
 ) -> TrackAnswer:  # fmt: skip
     """Upload a bigWig from a browser or Swagger UI."""
     name = _printable(track.filename or "the file")
-    mark = mark.strip() or mark_of_file(name, models.get(""))
-    check_known_mark(mark, models)
+    ask = "give it in the field 'mark'"
+    mark = _spelled(mark.strip(), models) or mark_of_file(name, models.marks, ask)
+    check_assay(mark, models)
     await run_in_threadpool(_check_room, stored, owner, sample, mark, track.size or 0, settings)
     upload = _Upload(request, stored, owner, sample, mark, name, settings)
-    return TrackAnswer.of(await upload.take(pieces_of(track), response, links), links)
+    return _shown(await upload.take(pieces_of(track), response, links), links, models)
 
 
 @router.get("", summary="List a sample's tracks", responses=problem_responses(401, 404))
-def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks) -> list[TrackAnswer]:
+def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks, models: Models) -> list[TrackAnswer]:
     """List the tracks of a sample with their quality."""
     _, found = stored.get(owner, sample)
-    return [TrackAnswer.of(track, links) for track in found]
+    return [_shown(track, links, models) for track in found]
 
 
 @router.get(
@@ -99,7 +110,7 @@ def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks) -> li
         **problem_responses(401, 404, 409, 416),
     },
 )
-def download(sample: str, mark: str, request: Request, owner: Owner, stored: Stored) -> Response:
+def download(sample: str, mark: Mark, request: Request, owner: Owner, stored: Stored) -> Response:
     """Answer the file's bytes; ranges are honoured, and the ETag is its SHA-256."""
     track = stored.track(owner, sample, mark)
     # The file itself may be older, if somebody else has stored the same bytes before.
@@ -117,13 +128,13 @@ def download(sample: str, mark: str, request: Request, owner: Owner, stored: Sto
 
 
 @router.get("/{mark}", summary="Show a track", responses=problem_responses(401, 404))
-def show(sample: str, mark: str, owner: Owner, stored: Stored, links: CurrentLinks) -> TrackAnswer:
+def show(sample: str, mark: Mark, owner: Owner, stored: Stored, links: CurrentLinks, models: Models) -> TrackAnswer:
     """Show a track's status, quality and warnings."""
-    return TrackAnswer.of(stored.track(owner, sample, mark), links)
+    return _shown(stored.track(owner, sample, mark), links, models)
 
 
 @router.delete("/{mark}", summary="Delete a track", status_code=204, responses=problem_responses(401, 404))
-def delete(sample: str, mark: str, owner: Owner, stored: Stored) -> None:
+def delete(sample: str, mark: Mark, owner: Owner, stored: Stored) -> None:
     """Delete a track and its file."""
     stored.delete_track(owner, sample, mark)
 
@@ -207,10 +218,21 @@ class _Upload:
             shutil.rmtree(received.folder, ignore_errors=True)
 
 
-def check_known_mark(mark: str, models: Catalogue) -> None:
-    """Raise UnknownMark for a mark that no installed model has."""
-    if not any(mark in model.marks for model in models.models.values()):
+def check_assay(mark: str, models: Catalogue) -> None:
+    """Raise UnknownMark for what is neither a mark of an installed model nor another assay."""
+    if mark not in models.marks and canonical(mark) is None:
         check_mark(mark, models.get(""))
+
+
+def _shown(track: Track, links: Links, models: Catalogue) -> TrackAnswer:
+    """A track's answer; its warnings name the models that do not know the mark."""
+    answer = TrackAnswer.of(track, links)
+    without = [name for name, model in models.models.items() if track.mark not in model.marks]
+    if not without:
+        return answer
+    knows = "does not know" if len(without) == 1 else "do not know"
+    says = f"{' and '.join(without)} {knows} {track.mark}; the track is kept, but set aside there."
+    return answer.model_copy(update={"warnings": [*answer.warnings, says]})
 
 
 def _check_room(stored: Samples, owner: str, sample: str, mark: str, more: int, settings: Settings):  # type: ignore[no-untyped-def]

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from app.client.tracks import TRACK_HELP, read_tracks
 from app.core.errors import EpifillError
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ class BadJob(EpifillError):
 
 @jobs.command()
 def submit(
-    track: Annotated[
-        list[str] | None, typer.Option(help="MARK=FILE, a bigWig of -log10 p-values to upload (repeatable).")
-    ] = None,
+    track: Annotated[list[str] | None, typer.Option(help=TRACK_HELP)] = None,
     sample: Annotated[
         str | None, typer.Option(help="Id of a sample that is on the server, in place of tracks.")
     ] = None,
@@ -144,15 +143,10 @@ def _server(url: str, key: str | None) -> Iterator["Server"]:
 def _tracks(options: Sequence[str]) -> dict[str, Path]:
     """The files by mark; raises BadJob."""
     tracks: dict[str, Path] = {}
-    for text in options:
-        mark, separator, file = text.partition("=")
-        if not separator or not mark or not file:
-            raise BadJob(f"'{text}' is not a track; write MARK=FILE, such as H3K4me1=sample.bigWig.")
-        if not Path(file).is_file():
-            raise BadJob(f"'{file}' does not exist; give the path of a bigWig file.")
+    for mark, file in read_tracks(options):
         if mark in tracks:
             raise BadJob(f"The mark {mark} was given twice; give one track for each mark.")
-        tracks[mark] = Path(file)
+        tracks[mark] = file
     return tracks
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.core.assays import canonical
 from app.core.quantiles import LEVELS
 from app.core.scores import Score
 
@@ -155,6 +156,9 @@ class Manifest(_Strict):
         for field, names in (("marks", self.marks), ("inputs", self.inputs), ("panel.channels", channels)):
             if len(set(names)) != len(names):
                 raise ValueError(f"a name stands twice in {field}")
+        for mark in self.marks:
+            if (standard := canonical(mark) or mark) != mark:
+                raise ValueError(f"the mark {mark} is spelled {standard}")
         if not set(levels) <= set(LEVELS) or sorted(set(levels)) != levels:
             raise ValueError(f"quantile_levels are not rising, or not from among {', '.join(map(str, LEVELS))}")
         expected = {"signal", "observed"}

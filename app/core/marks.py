@@ -1,12 +1,12 @@
 """Which marks are looked at, hidden and imputed."""
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from app.core.errors import AmbiguousMark, DuplicateMark, NothingObserved, NothingToImpute, UnknownMark
+from app.core.assays import canonical
+from app.core.errors import DuplicateMark, NothingObserved, NothingToImpute, UnknownMark
 from app.core.model import Model
 
 
@@ -31,6 +31,11 @@ class Plan:
     targets: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """Marks whose track is read, for it is looked at or scored against; the others were set aside."""
+        return (*self.observed, *self.masked)
+
 
 def plan(
     model: Model,
@@ -44,7 +49,7 @@ def plan(
     Parameters
     ----------
     tracks
-        Marks that have a track.
+        Marks that have a track. One that the model does not know is set aside if it is a recognised assay.
     mask
         Marks to treat as missing though a track may be there.
     targets
@@ -54,34 +59,58 @@ def plan(
 
     Raises
     ------
-    UnknownMark, DuplicateMark, NothingObserved, NothingToImpute
+    UnknownMark
+        A target that the model does not have, or a track that is no recognised assay.
+    DuplicateMark, NothingObserved, NothingToImpute
     """
-    for mark in (*tracks, *mask, *targets):
+    named = [spell(mark, model) for mark in tracks]
+    foreign = [mark for mark in dict.fromkeys(named) if mark not in model.marks and canonical(mark)]
+    given = [mark for mark in named if mark not in foreign]
+    hidden = [mark for text in mask if (mark := spell(text, model)) not in foreign]
+    wanted = [spell(mark, model) for mark in targets]
+    for mark in (*given, *hidden, *wanted):
         check_mark(mark, model)
-    for mark in tracks:
-        if tracks.count(mark) > 1:
+    for mark in given:
+        if given.count(mark) > 1:
             raise DuplicateMark(f"{mark} has two tracks; give one track per mark.", mark)
-    observed = tuple(m for m in model.marks if m in tracks and m not in mask and m not in unusable)
-    warnings = tuple(f"{m} was set aside and counts as not observed: {unusable[m]}" for m in tracks if m in unusable)
+    observed = tuple(m for m in model.marks if m in given and m not in hidden and m not in unusable)
+    masked = tuple(m for m in model.marks if m in given and m in hidden)
+    warnings = (
+        *(
+            f"{mark} was set aside: {model.name} does not know it; its marks are {', '.join(model.marks)}."
+            for mark in foreign
+        ),
+        *(
+            f"{mark} was set aside and counts as not observed: {unusable[mark]}"
+            for mark in given
+            if mark in unusable and mark not in masked
+        ),
+    )
     if not observed:
         if warnings:
-            raise NothingObserved(f"No track is left to impute from: {' '.join(warnings)}")
-        if tracks:
+            also = f" {', '.join(masked)} {'is' if len(masked) == 1 else 'are'} masked." if masked else ""
+            raise NothingObserved(f"No track is left to impute from: {' '.join(warnings)}{also}")
+        if given:
             raise NothingObserved("Every track is masked; leave at least one mark unmasked to impute from.")
         raise NothingObserved("There is no track; give at least one to impute from.")
-    wanted = tuple(m for m in model.marks if m in targets) or tuple(m for m in model.marks if m not in observed)
-    measured = [m for m in wanted if m in observed]
+    asked = tuple(m for m in model.marks if m in wanted) or tuple(m for m in model.marks if m not in observed)
+    measured = [m for m in asked if m in observed]
     if measured:
         raise NothingToImpute(
             f"{measured[0]} is measured, so there is nothing to impute; mask it to impute it from the other marks.",
             measured[0],
         )
-    if not wanted:
+    if not asked:
         raise NothingToImpute(
             f"All {len(model.marks)} marks of {model.name} are measured, so there is nothing to impute;"
             " mask one to impute it from the others."
         )
-    return Plan(observed, tuple(m for m in model.marks if m in tracks and m in mask), wanted, warnings)
+    return Plan(observed, masked, asked, warnings)
+
+
+def spell(text: str, model: Model) -> str:
+    """The standard spelling of a mark or another assay; text that is neither as it is."""
+    return canonical(text, model.marks) or text
 
 
 def check_mark(mark: str, model: Model) -> None:
@@ -94,16 +123,3 @@ def check_mark(mark: str, model: Model) -> None:
             f"'{mark[:40]}' is not a mark of {model.name}, which has {', '.join(model.marks)}.{hint}",
             mark,
         )
-
-
-def mark_of_file(name: str, model: Model) -> str:
-    """Read the mark from a file name such as `E003-H3K4me3.pval.signal.bigWig`; raises AmbiguousMark."""
-    words = {word.upper() for word in re.split(r"[^A-Za-z0-9]+", name)}
-    found = [mark for mark in model.marks if mark.upper() in words]
-    if len(found) != 1:
-        raise AmbiguousMark(
-            f"The mark of '{name}' cannot be told from its name; give the marks of the files,"
-            f" in their order, each one of {', '.join(model.marks)}.",
-            name,
-        )
-    return found[0]

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from app.core.assemblies import Assembly
 from app.core.errors import BadRegion
+from app.core.positions import BLANK, read_position, read_span
 
 PIECE_BINS = 4096
 """Bins of a piece of the grid on which tracks are stored and looked through: 16 KB."""
 
-_SPELLING = re.compile(r"(?P<chrom>[^:\s]+?)(?::(?P<start>[\d,]+)-(?P<end>[\d,]+))?", re.ASCII)
+_SPELLING = re.compile(rf"(?P<chrom>[^:\s-]+)(?:(?P<between>{BLANK}*:{BLANK}*|{BLANK}+|-)(?P<ends>.+))?")
+_DASHES = {ord(dash): "-" for dash in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"} | {0x2026: ".."}
+_AROUND_BP = 5_000
+"""On either side of a position, in a sentence on how to ask for more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +86,69 @@ def join_pieces(pieces: Iterable[Region], most_bp: int) -> Iterator[Region]:
 def parse_region(text: str, assembly: Assembly) -> Region:
     """Read `chr21` (a whole chromosome) or `chr21:33,750,000-33,800,000` (0-based, half-open).
 
+    Other ways of writing that leave no doubt are read, too: `CHR21`, `21`, blanks or a tab between the three, `..` or
+    any dash between the ends, the numbers of `app.core.positions`.
+
     Raises
     ------
     BadRegion
-        It cannot be read, names no chromosome of the assembly, is empty, or passes the chromosome's end.
+        It cannot be read or in several ways, names no chromosome of the assembly, is one position, empty or backwards,
+        or passes the chromosome's end.
     """
-    match = _SPELLING.fullmatch(text.strip()[:200])
+    shown = " ".join(text.split())[:80]
+    match = _SPELLING.fullmatch(text.strip()[:200].translate(_DASHES))
     if not match:
-        raise BadRegion(f"'{text[:80]}' is not a region; write chr21 or chr21:33,750,000-33,800,000.", text[:80])
-    chrom = assembly.find(match["chrom"])
+        raise _unreadable(shown)
+    chrom = _chromosome(match["chrom"], assembly)
     if chrom is None:
         raise BadRegion(
             f"'{match['chrom'][:40]}' is not a chromosome of {assembly.name};"
             f" it has chr1 to chr22, chrX, chrY and chrM.",
-            text[:80],
+            shown,
         )
     length = assembly.length(chrom)
-    if match["start"] is None:
+    if match["ends"] is None:
         return Region(chrom, 0, length)
-    digits = [match[side].replace(",", "") for side in ("start", "end")]
-    if not all(digits) or max(map(len, digits)) > 18:
-        raise BadRegion(f"'{text[:80]}' is not a region; write chr21 or chr21:33,750,000-33,800,000.", text[:80])
-    start, end = map(int, digits)
-    region = Region(chrom, start, end)
-    if end > length:
+    ends = _ends(match["ends"], grouped=":" in match["between"])
+    if len(ends) == 1 and (position := read_position(ends[0])) is not None:
+        around = Region(chrom, max(0, min(position, length) - _AROUND_BP), min(position + _AROUND_BP, length))
         raise BadRegion(
-            f"Region {region} passes the end of {chrom}, which has {length:,} bp in {assembly.name};"
-            f" end it at {length:,} or before.",
-            text[:80],
+            f"'{shown}' is one position, but a region has a start and an end; write {around} for what is around it.",
+            shown,
         )
-    return region
+    span = read_span(*ends) if len(ends) == 2 else None
+    if span is None:
+        raise _unreadable(shown)
+    start, end = span
+    if max(span) > length:
+        raise BadRegion(
+            f"Region {chrom}:{start:,}-{end:,} passes the end of {chrom}, which has {length:,} bp in {assembly.name};"
+            f" end it at {length:,} or before.",
+            shown,
+        )
+    if start > end:
+        raise BadRegion(f"'{shown}' is backwards; write {Region(chrom, end, start)}, the lower end first.", shown)
+    if start == end:
+        base = Region(chrom, min(start, length - 1), min(start, length - 1) + 1)
+        raise BadRegion(
+            f"'{shown}' is empty, as the end does not belong to a region; write {base} for one base.", shown
+        )
+    return Region(chrom, start, end)
+
+
+def _unreadable(shown: str) -> BadRegion:
+    return BadRegion(f"'{shown}' is not a region; write chr21 or chr21:33,750,000-33,800,000.", shown)
+
+
+def _chromosome(name: str, assembly: Assembly) -> str | None:
+    """The assembly's spelling of a chromosome, in whatever case it was written."""
+    spellings = (name, name.upper(), name.lower(), re.sub("(?i)^chr", "", name).upper())
+    return next((found for spelling in spellings if (found := assembly.find(spelling))), None)
+
+
+def _ends(text: str, *, grouped: bool) -> list[str]:
+    """What stands on either side of a dash, `..` or blanks; `grouped`: blanks may part a number's thousands, too."""
+    parts = re.split(rf"{BLANK}*(?:-|\.\.){BLANK}*", text)
+    if len(parts) > 1 or (grouped and re.fullmatch("[0-9]{1,3}( [0-9]{3})+", text)):
+        return parts
+    return re.split("[ \t]+", text)

@@ -4,6 +4,7 @@ const form = document.getElementById("form");
 const table = document.getElementById("files");
 const rows = table.querySelector("tbody");
 const result = document.getElementById("result");
+const OTHER = "other";
 let marks = [];
 
 function element(name, text, className = "") {
@@ -21,10 +22,18 @@ async function loadModel() {
     `Model ${model.name} ${model.version}: ${marks.join(", ")}; ${model.assembly}, ${model.bin_size_bp}-bp bins.`;
 }
 
+// As app/core/assays.py reads names, for histone marks: H3k04me3, K4me3_rep1, H3K4me3rep1.
 function markOf(name) {
+  const histoneMark = /(?:(H(?:2A|2B|1|3|4))[ ._-]?|(?<![A-Z0-9]))([KR])0*([0-9]{1,3})(me[0-9]+|ac|ub)/gi;
+  const found = new Set();
+  for (const [, histone = "H3", letter, number, modification] of name.matchAll(histoneMark))
+    found.add(`${histone}${letter}${number}${modification}`.toUpperCase());
   const words = name.toUpperCase().split(/[^A-Z0-9]+/);
-  const found = marks.filter((mark) => words.includes(mark.toUpperCase()));
-  return found.length === 1 ? found[0] : "";
+  for (const mark of marks) if (words.includes(mark.toUpperCase())) found.add(mark.toUpperCase());
+  const [only] = found;
+  if (found.size !== 1) return "";
+  const slip = /ME([^1-3]|[0-9]{2,})$/.test(only); // H3K4me33
+  return marks.find((mark) => mark.toUpperCase() === only) ?? (slip ? "" : OTHER);
 }
 
 function listFiles() {
@@ -34,6 +43,7 @@ function listFiles() {
     select.required = true;
     select.setAttribute("aria-label", `Mark of ${file.name}`);
     select.append(new Option("choose …", ""), ...marks.map((mark) => new Option(mark, mark)));
+    select.append(new Option("another mark: left out", OTHER));
     select.value = markOf(file.name);
     const hide = document.createElement("input");
     hide.type = "checkbox";
@@ -53,6 +63,7 @@ function request(format, target) {
   const body = new FormData();
   [...form.tracks.files].forEach((file, i) => {
     const mark = rows.children[i].querySelector("select").value;
+    if (mark === OTHER) return; // the model would set it aside
     body.append("tracks", file);
     body.append("marks", mark);
     if (rows.children[i].querySelector("input").checked) body.append("mask", mark);

@@ -15,11 +15,11 @@ def test_lengths_are_those_of_the_published_table(name: str, real_data: Path) ->
 
 def test_names_without_chr_are_mapped_and_foreign_contigs_left_out() -> None:
     theirs = {"21": 48_129_895, "MT": 16_569, "GL000192.1": 547_496}
-    assert match_chromosomes(theirs, HG19, "a.bw") == {"chr21": "21"}
+    assert match_chromosomes(theirs, HG19, "a.bw").names == {"chr21": ("21",)}
 
 
 def test_ucsc_mitochondrion_is_matched() -> None:
-    assert match_chromosomes({"chrM": 16_571}, HG19, "a.bw") == {"chrM": "chrM"}
+    assert match_chromosomes({"chrM": 16_571}, HG19, "a.bw").names == {"chrM": ("chrM",)}
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_another_assembly_is_refused_with_both_names(theirs: dict[str, int], say
 
 
 def test_unknown_assembly_names_the_known_ones() -> None:
-    with pytest.raises(UnknownAssembly, match="'mm10' is not known; the known ones are hg19, hg38"):
+    with pytest.raises(UnknownAssembly, match="'mm10' is not known; the known ones are hg19 \\(GRCh37\\), hg38"):
         get_assembly("mm10")

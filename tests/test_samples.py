@@ -102,7 +102,7 @@ def test_bad_samples_are_refused(client: TestClient, body: dict[str, str], says:
 
 def test_an_unknown_assembly_is_named(client: TestClient) -> None:
     response = client.post("/v1/samples", json={"name": "a", "assembly": "mm10"})
-    assert "'mm10' is not known; the known ones are hg19, hg38" in problem(response, 422, "unknown-assembly")
+    assert "'mm10' is not known; the known ones are hg19 (GRCh37), hg38 (GRCh38)" in problem(response, 422, "unknown-assembly")
 
 
 def test_a_track_is_stored_with_its_quality_and_read_back(
@@ -493,7 +493,7 @@ def test_what_is_odd_about_a_file_is_told_with_its_track(client: TestClient, tmp
     track = put(client, new_sample(client), "H3K4me1", path.read_bytes()).json()
     warnings = "\n".join(track["warnings"])
     assert "Chromosome names were mapped: 21 as chr21." in warnings
-    assert "1 contigs that the assembly does not have were left out: GL000192.1." in warnings
+    assert "1 contig that hg19 does not have was left out: GL000192.1." in warnings
     assert "values are negative" in warnings
     assert "counted in bins and not in bases" in warnings
 

@@ -129,7 +129,8 @@ class Fit:
 
 
 def _some(texts: Sequence[str]) -> str:
-    return f"{', '.join(texts[:3])}{' ...' if len(texts) > 3 else ''}"
+    more = len(texts) - 3
+    return f"{', '.join(texts[:3])}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def _explain(length: int, true: int, end: int) -> Explanation:

@@ -29,7 +29,7 @@ def odd(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def taken(odd: Path, folder: Path, kind: str, assembly: str | None) -> Taken:
     (folder / ORIGINAL).write_bytes((odd / f"{kind}-H3K4me1.bw").read_bytes())
-    return asyncio.run(take_in(folder, f"{kind}.bw", assembly, 25, Limits()))
+    return asyncio.run(take_in(folder / ORIGINAL, folder, f"{kind}.bw", assembly, 25, Limits()))
 
 
 def chr21(folder: Path) -> np.ndarray:

@@ -1,4 +1,5 @@
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -256,3 +257,62 @@ def test_a_full_disk_is_met_before_it_breaks_the_writer(small_disk: Path) -> Non
     with BigWigWriter(path, HG19, 25) as writer:
         writer.add(Region("chr1", 0, 1_000_000), values)
     assert [found.name for found in small_disk.iterdir()] == ["x.bigWig"]
+
+
+def crafted(path: Path, lengths: dict[str, int], rows: list[tuple[str, int, int, float]]) -> Path:
+    """A bigWig with these chromosomes and intervals."""
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader(list(lengths.items()))
+        for chrom, start, end, value in rows:
+            file.addEntries([chrom], [start], ends=[end], values=[value])
+    return path
+
+
+def test_a_chromosome_under_two_names_is_read_as_one(tmp_path: Path) -> None:
+    lengths = {"21": 48_129_895, "chr21": 48_129_895, "NC_000021.8": 48_129_895}
+    rows = [("21", 0, 50, 1.0), ("21", 110, 125, 4.0), ("chr21", 50, 60, 2.0), ("chr21", 100, 110, 9.0)]
+    path = crafted(tmp_path / "x.bw", lengths, [*rows, ("NC_000021.8", 48_129_890, 48_129_895, 5.0)])
+    np.testing.assert_array_equal(
+        read(path, Region("chr21", 0, 150)), np.array([1, 1, 2, np.nan, 6, np.nan], np.float32)
+    )
+    np.testing.assert_array_equal(read(path, Region("chr21", 48_129_875, 48_129_895)), np.array([5], np.float32))
+    with Tracks({"m": TrackFile(path, path.name)}, HG19, 25) as tracks:
+        assert list(tracks.covered_regions(1_000_000)) == [
+            Region("chr21", 0, 1_000_000),
+            Region("chr21", 48_000_000, 48_129_895),
+        ]
+
+
+def test_two_names_with_values_for_the_same_base_are_refused_for_that(tmp_path: Path) -> None:
+    lengths = {"chr21": 48_129_895, "21": 48_129_895}
+    path = crafted(
+        tmp_path / "x.bw", lengths, [("chr21", 9_000_000, 9_000_100, 1.0), ("21", 9_000_099, 9_000_200, 1.0)]
+    )
+    says = (
+        r"'x\.bw' holds chr21 under several names, chr21 and 21, with values of each for the same bases within chr21:"
+    )
+    with pytest.raises(BadTrackValues, match=says):
+        read(path, CHRM)
+
+
+def test_behind_the_end_that_a_file_gives_there_is_no_value(tmp_path: Path) -> None:
+    path = crafted(tmp_path / "x.bw", {"chr21": 110}, [("chr21", 0, 110, 3.0)])
+    np.testing.assert_array_equal(read(path, Region("chr21", 75, 175)), np.array([3, 3, np.nan, np.nan], np.float32))
+    assert np.isnan(read(path, Region("chr21", 48_000_000, 48_129_895))).all()
+
+
+def test_what_lies_behind_the_end_of_the_assemblys_chromosome_is_left_out(tmp_path: Path) -> None:
+    path = crafted(tmp_path / "x.bw", {"chr21": 48_129_900}, [("chr21", 48_129_875, 48_129_900, 3.0)])
+    np.testing.assert_array_equal(
+        read(path, Region("chr21", 48_129_850, 48_129_895)), np.array([np.nan, 3], np.float32)
+    )
+    with Tracks({"m": TrackFile(path, path.name)}, HG19, 25) as tracks:
+        assert tracks.fit("m").notes()[-1] == "What the file has behind the end of chr21 was left out."
+
+
+def test_many_contigs_cost_little(tmp_path: Path) -> None:
+    lengths = {"chr21": 48_129_895} | {f"scaffold_{i}": 1000 for i in range(60_000)}
+    path = crafted(tmp_path / "x.bw", lengths, [("chr21", 0, 50, 3.0), ("scaffold_59999", 0, 50, 4.0)])
+    began = time.process_time()
+    np.testing.assert_array_equal(read(path, Region("chr21", 0, 75)), np.array([3, 3, np.nan], np.float32))
+    assert time.process_time() - began < 3  # 0.3 s; a look through all contigs for each of them would take minutes

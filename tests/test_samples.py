@@ -102,7 +102,27 @@ def test_bad_samples_are_refused(client: TestClient, body: dict[str, str], says:
 
 def test_an_unknown_assembly_is_named(client: TestClient) -> None:
     response = client.post("/v1/samples", json={"name": "a", "assembly": "mm10"})
-    assert "'mm10' is not known; the known ones are hg19, hg38" in problem(response, 422, "unknown-assembly")
+    detail = problem(response, 422, "unknown-assembly")
+    assert "'mm10' is not known; the known ones are hg19 (GRCh37), hg38 (GRCh38)" in detail
+
+
+def test_an_assembly_by_another_name_is_stored_by_its_own(client: TestClient) -> None:
+    for name in ("GRCh37", "b37", "hs37d5", "HG19"):
+        sample = new_sample(client, assembly=name)
+        assert client.get(f"/v1/samples/{sample}").json()["assembly"] == "hg19"
+
+
+def test_odd_lengths_are_accepted_where_the_assembly_is_named(client: TestClient, tmp_path: Path) -> None:
+    path = tmp_path / "short.bw"
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader([("chr21", 40_822_600)])
+        file.addEntries(["chr21"] * 2, [10_000_000, 40_822_575], ends=[10_001_000, 40_822_600], values=[1.0, 2.0])
+    refused = problem(put(client, new_sample(client), "H3K4me1", path.read_bytes()), 422, "assembly-mismatch")
+    assert "chr21 has 48,129,895 bp in hg19, 46,709,983 bp in hg38" in refused
+    assert "name the sample's assembly" in refused
+    track = put(client, new_sample(client, assembly="GRCh37"), "H3K4me1", path.read_bytes()).json()
+    assert (track["assembly"], track["quality"]["covered_bins"]) == ("hg19", 41)
+    assert any("end where the values end (chr21 has 40,822,600 bp" in warning for warning in track["warnings"])
 
 
 def test_a_track_is_stored_with_its_quality_and_read_back(
@@ -493,7 +513,7 @@ def test_what_is_odd_about_a_file_is_told_with_its_track(client: TestClient, tmp
     track = put(client, new_sample(client), "H3K4me1", path.read_bytes()).json()
     warnings = "\n".join(track["warnings"])
     assert "Chromosome names were mapped: 21 as chr21." in warnings
-    assert "1 contigs that the assembly does not have were left out: GL000192.1." in warnings
+    assert "1 contig that hg19 does not have was left out: GL000192.1." in warnings
     assert "values are negative" in warnings
     assert "counted in bins and not in bases" in warnings
 

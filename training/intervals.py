@@ -33,9 +33,9 @@ def read_intervals(remote: HttpFile, chromosomes: Sequence[str]) -> dict[str, ND
     """
     with _parser_errors(f"{remote.url} cannot be read as a bigWig", remote):
         bigwig = pybigtools.open(remote)
-        their_names = match_chromosomes(dict(bigwig.chroms()), HG19, remote.url)
-        present = sorted(chrom for chrom in chromosomes if chrom in their_names)
-        read = {chrom: _intervals(bigwig, their_names[chrom]) for chrom in present}
+        names = match_chromosomes(dict(bigwig.chroms()), HG19, remote.url).names
+        present = sorted(chrom for chrom in chromosomes if chrom in names)
+        read = {chrom: _in_order([_intervals(bigwig, name) for name in names[chrom]]) for chrom in present}
     tables = {chrom: table for chrom, table in read.items() if len(table)}
     if not tables:
         raise FetchFailed(f"{remote.url} has no values on {', '.join(chromosomes)}.")
@@ -45,6 +45,12 @@ def read_intervals(remote: HttpFile, chromosomes: Sequence[str]) -> dict[str, ND
 def _intervals(bigwig: Any, chrom: str) -> NDArray[np.void]:
     """The intervals of a chromosome as they are stored: start, end, value; 12 bytes each."""
     return np.fromiter(bigwig.records(chrom), dtype=_INTERVAL)
+
+
+def _in_order(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """The intervals of a chromosome that may stand under several names."""
+    joined = np.concatenate(parts)
+    return joined[np.argsort(joined["start"], kind="stable")]
 
 
 def write_intervals(tables: Mapping[str, NDArray[np.void]], path: Path) -> None:

@@ -138,7 +138,7 @@ def command(
     sample: Annotated[list[str] | None, typer.Option(help="Keep this sample (repeatable; default: all).")] = None,
     mark: Annotated[list[str] | None, typer.Option(help="Keep this mark, in this order (default: all).")] = None,
     region: Annotated[list[str] | None, typer.Option(help="chr21 or chr21:1,000-2,000 (default: all covered).")] = None,
-    assembly: Annotated[str, typer.Option(help="hg19 or hg38.")] = "hg19",
+    assembly: Annotated[str, typer.Option(help="hg19 (GRCh37) or hg38 (GRCh38).")] = "hg19",
     bin_size: Annotated[int, typer.Option(help="Width of a bin in bp.", min=1, max=10_000)] = 25,
 ) -> None:
     """Bin bigWig or wig.gz tracks into a data set of memory-mapped arrays (NaN = not covered)."""

@@ -227,7 +227,7 @@ def command(
         list[str] | None, typer.Option(help="chr21, chr21:33,746,325-35,442,375 or all (repeatable).")
     ] = None,
     genome: Annotated[bool, typer.Option("--genome", help="Every chromosome.")] = False,
-    assembly: Annotated[str, typer.Option(help="hg19 or hg38.")] = "hg19",
+    assembly: Annotated[str, typer.Option(help="hg19 (GRCh37) or hg38 (GRCh38).")] = "hg19",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal tracks.", min=0)] = 1,
     bin_size: Annotated[int, typer.Option(help="Width of a bin in bp, a multiple of 25.", min=25, max=10_000)] = 25,
     compare: Annotated[

@@ -19,9 +19,8 @@ def create(
     new: NewSample, owner: Owner, stored: Stored, settings: CurrentSettings, links: CurrentLinks, response: Response
 ) -> SampleAnswer:
     """Create a sample to hang tracks on. Without an assembly, the first track decides."""
-    if new.assembly:
-        get_assembly(new.assembly)
-    sample = stored.create(owner, new.name, new.assembly, settings.max_samples_per_owner)
+    assembly = get_assembly(new.assembly).name if new.assembly else None
+    sample = stored.create(owner, new.name, assembly, settings.max_samples_per_owner)
     response.headers["Location"] = links.sample(sample)["self"]
     return SampleAnswer.of(sample, [], stored.expires(sample, []), links)
 

@@ -161,7 +161,11 @@ class NewSample(BaseModel):
         description="For people",
     )
     assembly: str | None = Field(
-        default=None, max_length=40, examples=["hg19"], description="Default: the first track's, by its chromosomes"
+        default=None,
+        max_length=40,
+        examples=["hg19"],
+        description="hg19 or hg38; GRCh37, b37, GRCh38.p14 and others are understood. Default: the first track's, by"
+        " its chromosomes' lengths",
     )
 
 

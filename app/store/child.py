@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.assemblies import get_assembly, match_chromosomes, recognise
+from app.core.assemblies import get_assembly, recognise
 from app.core.bigwig.read import TrackFile, Tracks
-from app.core.bigwig.structure import Structure, chromosomes_of
+from app.core.bigwig.structure import chromosomes_of
 from app.core.binned import write_binned
 from app.core.errors import EmptyTrack, EpifillError
 from app.core.quality import QualityMeter, Verdict, examine, units_warning
@@ -78,7 +78,7 @@ def take_in(request: dict[str, Any]) -> dict[str, Any]:
         values = examine(distribution, structure.minimum, structure.maximum)
         warnings = [
             *structure.warnings,
-            *_notes(structure, match_chromosomes(structure.chromosomes, assembly, name)),
+            *tracks.fit("track").notes(),
             *units_warning(_spans(tracks), assembly),
             *values.warnings,
         ]
@@ -111,21 +111,6 @@ def _read(tracks: Tracks, meter: QualityMeter, within: list[Region]) -> Iterator
             values = tracks.read(region).values[0]
             meter.add(values)
             yield region, values
-
-
-def _notes(structure: Structure, matched: dict[str, str]) -> list[str]:
-    """What was done with the file's chromosomes."""
-    notes = []
-    renamed = [f"{theirs} as {ours}" for ours, theirs in matched.items() if ours != theirs]
-    if renamed:
-        notes.append(f"Chromosome names were mapped: {', '.join(renamed[:3])}{' ...' if len(renamed) > 3 else ''}.")
-    ignored = [name for name in structure.chromosomes if name not in matched.values()]
-    if ignored:
-        notes.append(
-            f"{len(ignored)} contigs that the assembly does not have were left out:"
-            f" {', '.join(ignored[:3])}{' ...' if len(ignored) > 3 else ''}."
-        )
-    return notes
 
 
 if __name__ == "__main__":

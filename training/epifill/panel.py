@@ -116,7 +116,7 @@ def command(
     tracks: Annotated[Path, typer.Argument(help="Folder of bigWigs named like E003-H3K4me3.pval.signal.bigWig.")],
     out: Annotated[Path, typer.Option(help="Folder to write; `panel/` appears in it.")],
     sample: Annotated[list[str] | None, typer.Option(help="Use this sample (default: the training samples).")] = None,
-    assembly: Annotated[str, typer.Option(help="hg19 or hg38.")] = "hg19",
+    assembly: Annotated[str, typer.Option(help="hg19 (GRCh37) or hg38 (GRCh38).")] = "hg19",
     bin_size: Annotated[int, typer.Option(help="Width of a bin in bp.", min=1, max=10_000)] = 25,
 ) -> None:
     """Write a panel for a trained model: means over samples, from bigWigs, of a whole genome if they hold it."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyBigWig
 from numpy.typing import NDArray
 
-from app.core.assemblies import Assembly, match_chromosomes
+from app.core.assemblies import Assembly, Fit, match_chromosomes
 from app.core.bigwig.structure import Structure, check_structure
 from app.core.errors import BadTrackValues, NotABigWig
 from app.core.quantiles import Distribution, look_through
@@ -84,6 +84,10 @@ class Tracks:
         """What a track's file was found to hold."""
         return self._tracks[mark].structure
 
+    def fit(self, mark: str) -> Fit:
+        """How the chromosomes of a track's file are those of the assembly."""
+        return self._tracks[mark].fit
+
     def read(self, region: Region) -> Signal:
         """The tracks over a region that starts on a bin border.
 
@@ -141,12 +145,21 @@ class _Track:
             raise BadTrackValues(
                 f"'{self._name}' holds values beyond {LARGEST:,}; replace them by a -log10 p-value.", self._name
             )
-        self._their_name = match_chromosomes(self.structure.chromosomes, assembly, file.name)
-        self._ids = {chrom: number for number, chrom in enumerate(self.structure.chromosomes)}
+        lengths = self.structure.chromosomes
+        self.fit = match_chromosomes(lengths, assembly, file.name, self.structure.ends)
+        ids = {chrom: number for number, chrom in enumerate(lengths)}
+        self._parts = {
+            chrom: [_Part(name, ids[name], lengths[name]) for name in names] for chrom, names in self.fit.names.items()
+        }
         try:
             self._bigwig = pyBigWig.open(str(file.path.absolute()))
         except RuntimeError:
             raise self._damaged() from None
+        try:
+            self._check_apart(assembly)
+        except BaseException:
+            self.close()
+            raise
 
     def _damaged(self) -> NotABigWig:
         return NotABigWig(f"'{self._name}' is damaged and cannot be read; make or transfer it again.", self._name)
@@ -156,27 +169,66 @@ class _Track:
 
     def may_cover(self, region: Region) -> bool:
         """False only if the track has nothing in the region."""
-        theirs = self._their_name.get(region.chrom)
-        if theirs is None:
-            return False
-        return self.structure.coverage.may_cover(self._ids[theirs], region.start, region.end)
+        return any(self._part_may_cover(part, region) for part in self._parts.get(region.chrom, ()))
+
+    def _part_may_cover(self, part: "_Part", region: Region) -> bool:
+        return self.structure.coverage.may_cover(part.number, region.start, region.end)
+
+    def _check_apart(self, assembly: Assembly) -> None:
+        """A chromosome that stands under several names is one if no base has a value under two of them."""
+        for chrom, parts in self._parts.items():
+            pieces = Region(chrom, 0, assembly.length(chrom)).pieces(_PIECE_BP) if len(parts) > 1 else ()
+            for piece in pieces:
+                here = [part for part in parts if self._part_may_cover(part, piece)]
+                if len(here) < 2:
+                    continue
+                values = np.array([self._bases(part, piece) for part in here])
+                if ((~np.isnan(values)).sum(axis=0) > 1).any():
+                    names = " and ".join(part.name for part in here)
+                    raise BadTrackValues(
+                        f"'{self._name}' holds {chrom} under several names, {names}, with values of each for the same"
+                        f" bases within {piece}; keep one of them.",
+                        self._name,
+                    )
 
     def read(self, region: Region, bin_size_bp: int) -> NDArray[np.float32]:
         """Mean of the covered bases of each bin, float32 (bins,); NaN where none is covered."""
         bins = np.full(region.n_bins(bin_size_bp), np.nan, dtype=np.float32)
-        theirs = self._their_name.get(region.chrom)
-        if theirs is None:
+        parts = self._parts.get(region.chrom)
+        if not parts:
             return bins
         first = 0
         for piece in region.pieces(max(1, _PIECE_BP // bin_size_bp) * bin_size_bp):
-            try:
-                bases = self._bigwig.values(theirs, piece.start, piece.end, numpy=True)
-            except RuntimeError:
-                raise self._damaged() from None
+            bases = self._bases(parts[0], piece)
+            for part in parts[1:]:
+                others = self._bases(part, piece)
+                np.copyto(bases, others, where=~np.isnan(others))
             means = _bin_means(bases, bin_size_bp)
             bins[first : first + len(means)] = means
             first += len(means)
         return bins
+
+    def _bases(self, part: "_Part", region: Region) -> NDArray[np.float32]:
+        """Value of every base, float32 (bases,); NaN where it has none, as behind the end that the file gives."""
+        end = min(region.end, part.length)
+        if end <= region.start:
+            return np.full(region.end - region.start, np.nan, dtype=np.float32)
+        try:
+            bases: NDArray[np.float32] = self._bigwig.values(part.name, region.start, end, numpy=True)
+        except RuntimeError:
+            raise self._damaged() from None
+        if end < region.end:
+            bases = np.append(bases, np.full(region.end - end, np.nan, dtype=np.float32))
+        return bases
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A chromosome as the file has it: its name, its id there, and its length in bp."""
+
+    name: str
+    number: int
+    length: int
 
 
 def _bin_means(bases: NDArray[np.float32], bin_size_bp: int) -> NDArray[np.float32]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from app.core.bigwig.blocks import Blocks, Intervals, read_intervals
 from app.core.bigwig.source import Source
-from app.core.bigwig.trees import positions, read_chromosomes, read_index
+from app.core.bigwig.trees import POSITION_BITS, positions, read_chromosomes, read_index
 from app.core.bigwig.validate import Header, Summary, no_values, read_header
-from app.core.bigwig.zooms import Reach, read_zoom_indexes, read_zooms
 from app.core.errors import BadTrackValues
 
 
@@ -67,6 +66,8 @@ class Structure:
     """What is odd but does no harm, a sentence each."""
     coverage: Coverage = field(default_factory=Coverage, compare=False, repr=False)
     """Where the values are."""
+    ends: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """Where the last value of each chromosome that has any ends, in bp."""
 
 
 def check_structure(path: Path, name: str) -> Structure:
@@ -93,12 +94,11 @@ def check_structure(path: Path, name: str) -> Structure:
         header = read_header(source)
         chromosomes = read_chromosomes(source, header.chromosomes_at)
         lengths = np.array(list(chromosomes.values()))
-        index = read_index(source, header.index_at, "index", len(lengths), counted=True)
+        index = read_index(source, header.index_at, len(lengths))
         _check_count(source, header, index)
         blocks = Blocks(source, header.buffer_bytes)
-        levels = read_zoom_indexes(source, header, len(lengths))
-        _check_apart(source, [index, *levels])
-        tally = _Tally(source, read_zooms(source, blocks, levels, lengths))
+        _check_apart(source, index)
+        tally = _Tally(source, list(chromosomes))
         for intervals in read_intervals(source, blocks, index, lengths):
             tally.add(intervals)
         closing = source.read(source.size - len(Header.CLOSING), len(Header.CLOSING), "end")
@@ -119,6 +119,7 @@ def check_structure(path: Path, name: str) -> Structure:
         tally.nan_items,
         warnings,
         tally.coverage,
+        tally.ends,
     )
 
 
@@ -138,9 +139,8 @@ def _check_count(source: Source, header: Header, index: NDArray[np.void]) -> Non
         raise source.damaged(f"its index lists {len(index):,} data blocks but there are {count:,}")
 
 
-def _check_apart(source: Source, indexes: list[NDArray[np.void]]) -> None:
+def _check_apart(source: Source, blocks: NDArray[np.void]) -> None:
     """No two blocks may share bytes: only in a bomb would they."""
-    blocks = np.concatenate(indexes)
     blocks = blocks[np.argsort(blocks["offset"], kind="stable")]
     if (blocks["offset"][1:] < (blocks["offset"] + blocks["size"])[:-1]).any():
         raise source.damaged("its data blocks share bytes")
@@ -149,14 +149,15 @@ def _check_apart(source: Source, indexes: list[NDArray[np.void]]) -> None:
 class _Tally:
     """What the intervals that were seen so far add up to."""
 
-    def __init__(self, source: Source, zooms: list[Reach]) -> None:
+    def __init__(self, source: Source, chromosomes: list[str]) -> None:
         self._source = source
-        self._zooms = zooms
+        self._chromosomes = chromosomes
         self._empty_items = 0
         self._nan_bases = 0
         self.nan_items = 0
         self.covered_bases = 0
         self.coverage = Coverage()
+        self.ends: dict[str, int] = {}
         self.minimum, self.maximum = np.inf, -np.inf
         self.total = 0.0
 
@@ -167,8 +168,6 @@ class _Tally:
         ------
         BadTrackValues
             A value is infinite.
-        NotABigWig
-            The zoom levels leave out an interval: whoever asks them where the track has values would be misled.
         """
         start, end, value = items.start, items.end, items.value
         width = end - start
@@ -192,9 +191,10 @@ class _Tally:
         self.coverage.add(start, end)
         self.total += float((width * value).sum())
         self.minimum, self.maximum = min(self.minimum, lowest), max(self.maximum, highest)
-        reach = Reach.of(start, end)
-        if not all(zoom.holds(reach) for zoom in self._zooms):
-            raise self._source.damaged("its zoom levels leave out values")
+        chromosome = start >> POSITION_BITS
+        for last in np.flatnonzero(np.diff(chromosome, append=-1)).tolist():  # of each chromosome; they are sorted
+            number = int(chromosome[last])
+            self.ends[self._chromosomes[number]] = int(end[last] - positions(number, 0))
 
     def agrees_with(self, summary: Summary) -> bool:
         """Is the summary right, within what writers round? NaN intervals may count as covered there, or not."""

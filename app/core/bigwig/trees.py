@@ -17,6 +17,8 @@ _MAX_CHROMOSOMES = 250_000
 _MAX_NAME_BYTES = 255
 _MAX_LENGTH = 2**31 - 1  # positions are C ints in parts of libBigWig
 MAX_BLOCK_BYTES = 2**24
+POSITION_BITS = 32
+"""Of a base within its chromosome, in `positions`."""
 
 _CHROMOSOMES_MAGIC, _INDEX_MAGIC = 0x78CA8C91, 0x2468ACE0
 _CHROMOSOMES = np.dtype(
@@ -71,7 +73,7 @@ def read_chromosomes(source: Source, at: int) -> dict[str, int]:
     return found
 
 
-def read_index(source: Source, at: int, what: str, chromosomes: int, *, counted: bool) -> NDArray[np.void]:
+def read_index(source: Source, at: int, chromosomes: int) -> NDArray[np.void]:
     """Where the blocks of an index are and what they span.
 
     Parameters
@@ -80,12 +82,8 @@ def read_index(source: Source, at: int, what: str, chromosomes: int, *, counted:
         The file.
     at
         Offset of the index.
-    what
-        The index is called in messages.
     chromosomes
         How many there are.
-    counted
-        Must the number of blocks be what it says? In zoom indexes some writers give that of the records.
 
     Returns
     -------
@@ -96,32 +94,32 @@ def read_index(source: Source, at: int, what: str, chromosomes: int, *, counted:
     ------
     NotABigWig
     """
-    tree = source.array(at, _INDEX, 1, what)[0]
+    tree = source.array(at, _INDEX, 1, "index")[0]
     if tree["magic"] != _INDEX_MAGIC:
-        raise source.damaged(f"its {what} does not begin as one")
+        raise source.damaged("its index does not begin as one")
     leaves = [np.empty(0, _LEAF)]
-    for node in _walk(source, at + _INDEX.itemsize, _BRANCH, _LEAF, what):
+    for node in _walk(source, at + _INDEX.itemsize, _BRANCH, _LEAF, "index"):
         items, parent = node.items, node.parent
         if (items["chrom"] >= chromosomes).any() or (items["last_chrom"] >= chromosomes).any():
-            raise source.damaged(f"its {what} has a chromosome that it does not list")
+            raise source.damaged("its index has a chromosome that it does not list")
         if (
             (first_bases(items) > last_bases(items)).any()
             or (parent is not None and (first_bases(items) < first_bases(parent)).any())
             or (parent is not None and (last_bases(items) > last_bases(parent)).any())
         ):
-            raise source.damaged(f"its {what} contradicts itself")
+            raise source.damaged("its index contradicts itself")
         if node.is_leaf:
             leaves.append(items)
     blocks = np.concatenate(leaves)
-    if counted and len(blocks) != tree["count"]:
-        raise source.damaged(f"its {what} lists {len(blocks):,} blocks but says it has {tree['count']:,}")
+    if len(blocks) != tree["count"]:
+        raise source.damaged(f"its index lists {len(blocks):,} blocks but says it has {tree['count']:,}")
     if (first_bases(blocks[1:]) < first_bases(blocks[:-1])).any():
-        raise source.damaged(f"its {what} is not sorted")
+        raise source.damaged("its index is not sorted")
     size = np.uint64(source.size)
     if (blocks["size"] > MAX_BLOCK_BYTES).any() or (blocks["offset"] > size).any():
-        raise source.damaged(f"its {what} points past its {source.size:,} bytes")
+        raise source.damaged(f"its index points past its {source.size:,} bytes")
     if (blocks["offset"] + blocks["size"] > size).any():
-        raise source.damaged(f"its {what} points past its {source.size:,} bytes")
+        raise source.damaged(f"its index points past its {source.size:,} bytes")
     return blocks
 
 
@@ -137,7 +135,7 @@ def last_bases(extents: NDArray[np.void] | np.void) -> NDArray[np.int64]:
 
 def positions(chrom: ArrayLike, base: ArrayLike) -> NDArray[np.int64]:
     """Id of a chromosome (below 2**31) and base in it as one number that sorts like them."""
-    return np.left_shift(np.asarray(chrom, np.int64), 32) + np.asarray(base, np.int64)
+    return np.left_shift(np.asarray(chrom, np.int64), POSITION_BITS) + np.asarray(base, np.int64)
 
 
 def _walk(source: Source, root: int, branch: np.dtype[np.void], leaf: np.dtype[np.void], what: str) -> Iterator[_Node]:

@@ -4,6 +4,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from app.core.bigwig.source import Source
 from app.core.errors import EmptyTrack, NotABigWig
 
@@ -11,6 +13,8 @@ from app.core.errors import EmptyTrack, NotABigWig
 # and index, two field counts, offsets of autoSql and total summary, buffer size, extension offset.
 _HEADER = struct.Struct("<IHHQQQHHQQIQ")
 _SUMMARY = struct.Struct("<Qdddd")
+_ZOOM = np.dtype([("reduction", "<u4"), ("reserved", "<u4"), ("data_at", "<u8"), ("index_at", "<u8")])
+_MAX_ZOOM_LEVELS = 32
 _BIGWIG, _BIGBED = 0x888FFC26, 0x8789F2EB
 
 
@@ -29,7 +33,6 @@ class Header:
     """The first 64 bytes: where the parts of the file begin, and the summary, None if old writers left it out."""
 
     version: int
-    zoom_levels: int
     chromosomes_at: int
     data_at: int
     index_at: int
@@ -77,7 +80,25 @@ def read_header(source: Source) -> Header:
         raise no_values(name)  # a writer that was closed without a value leaves no index
     if max(parts) > size or min(parts) < _HEADER.size or 0 < summary_at < _HEADER.size:
         raise source.damaged(f"its header points past its {size:,} bytes")
-    return Header(version, zoom_levels, chromosomes_at, data_at, index_at, buffer_bytes, summary)
+    _check_zooms(source, zoom_levels, [*parts, summary_at] if summary_at else parts)
+    return Header(version, chromosomes_at, data_at, index_at, buffer_bytes, summary)
+
+
+def _check_zooms(source: Source, levels: int, parts: list[int]) -> None:
+    """Check that the list of zoom levels lies within the file and over nothing else.
+
+    libBigWig reads this list when it opens a file, and frees wild pointers if it cannot. What the list points to is
+    read by nothing here, so it may be anything.
+    """
+    if levels > _MAX_ZOOM_LEVELS:
+        raise source.damaged(f"it claims to have {levels:,} zoom levels")
+    zooms = source.array(_HEADER.size, _ZOOM, levels, "list of zoom levels")
+    begin = _HEADER.size + zooms.nbytes
+    if min(parts) < begin:
+        raise source.damaged("its list of zoom levels lies over other parts of it")
+    offsets = np.concatenate([zooms["data_at"], zooms["index_at"]])
+    if ((offsets < begin) | (offsets > source.size)).any():
+        raise source.damaged(f"its zoom levels point out of its {source.size:,} bytes or into its header")
 
 
 def check_bigwig(path: Path, name: str) -> Summary | None:

@@ -19,7 +19,8 @@ from app.main import create_app
 from app.settings import Settings
 from app.store.ingest import Limits, take_in
 from tests.panelled import CHANNELS, write_panelled
-from training.dataset import Dataset, Index, create_dataset, finish
+from training.data.dataset import Dataset, create_dataset, finish
+from training.data.index import Index
 from training.export import export
 from training.train import Recipe, start
 

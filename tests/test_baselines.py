@@ -15,9 +15,10 @@ from training.baselines.network import PaperNetwork
 from training.baselines.panel import NearestSample, Panel, PanelMean, similarity
 from training.baselines.ridge import Ridge, solve
 from training.baselines.surroundings import Surroundings, Track
-from training.dataset import Dataset, Index, create_dataset, finish
+from training.common.method import Method
+from training.data.dataset import Dataset, create_dataset, finish
+from training.data.index import Index
 from training.evaluate import impute_hidden
-from training.methods import Method
 
 METHODS: list[Method] = [
     PanelMean("panel-mean"),

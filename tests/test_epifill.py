@@ -15,8 +15,9 @@ from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
 from tests.conftest import random_tracks
-from training.__main__ import app
-from training.dataset import Dataset, open_dataset
+from training.__main__ import command_line
+from training.common.errors import BadData
+from training.data.dataset import Dataset, open_dataset
 from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import BOXES, HALO_BINS, Normaliser, follow, surroundings
 from training.epifill.method import EpifillImputer
@@ -24,7 +25,6 @@ from training.epifill.network import Committee, RankNetwork, Readout, read, smoo
 from training.epifill.panel import STEP, channel_names, write_panel
 from training.epifill.reference import KNOT_LEVELS, Reference, knot_quantiles, knots
 from training.epifill.train import EpifillRecipe, draw_visible, load_epifill, train_epifill
-from training.errors import BadData
 
 MARKS = ("H3K27ac", "DNase", "H4K20me1")
 REGION = Region("chr21", 33_000_000, 33_300_000)
@@ -47,7 +47,7 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(*arguments: object) -> None:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(command_line(), [str(argument) for argument in arguments])
     assert result.exit_code == 0, (result.output, result.exception)
 
 

@@ -18,9 +18,9 @@ from app.core.model import Model
 from app.core.regions import Region
 from app.core.scores import pearson, score
 from tests.conftest import MARKS, TOY
-from training.counts import prepare_counts
-from training.dataset import Dataset
-from training.errors import BadCheckpoint, BadData, ExportRefused
+from training.common.errors import BadCheckpoint, BadData, ExportRefused
+from training.data.counts import prepare_counts
+from training.data.dataset import Dataset
 from training.evaluate import evaluate, impute_hidden, masked_training_values
 from training.export import check_agreement, export, mean_over_samples, read_evaluation
 from training.leave_one_out import leave_one_out

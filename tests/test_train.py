@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.dataset import Dataset
-from training.errors import BadCheckpoint, BadData
+from training.common.errors import BadCheckpoint, BadData
+from training.data.dataset import Dataset
+from training.data.windows import draw_masks, draw_windows
 from training.networks import PaperAutoencoder, flop_per_bin
 from training.train import PRESETS, Recipe, chosen_recipe, cost, fit, load, save, start, train, training_windows
-from training.windows import draw_masks, draw_windows
 
 SMALL = Recipe(hidden=24, windows=500, batch=300, iterations=6)
 

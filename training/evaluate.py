@@ -18,10 +18,10 @@ from app.core.manifest import MarkAccuracy
 from app.core.model import Model
 from app.core.regions import Region
 from app.core.scores import pearson, score
-from training.dataset import Dataset, check_samples, open_dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.common.progress import console, progress
+from training.data.dataset import Dataset, check_samples, open_dataset
 from training.figures import Locus, draw_scatter, draw_tracks, find_locus
-from training.progress import console, progress
 from training.table import table_1
 from training.train import Recipe, training_windows
 

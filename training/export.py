@@ -20,14 +20,14 @@ from torch import Tensor, nn
 
 from app.core.manifest import MODEL_NAME, MODEL_VERSION, Accuracy, Manifest, MarkAccuracy, Provenance
 from app.core.model import GRAPH_FILE, MANIFEST_FILE, Model, sha256_of
-from training.card import model_card
-from training.dataset import Dataset, open_dataset
-from training.errors import BadData, ExportRefused
+from training.common.card import model_card
+from training.common.errors import BadData, ExportRefused
+from training.common.progress import console
+from training.data.dataset import Dataset, open_dataset
+from training.data.windows import draw_windows
 from training.evaluate import Evaluation
 from training.networks import SlidingAutoencoder, flop_per_bin
-from training.progress import console
 from training.train import Training, load, machine
-from training.windows import draw_windows
 
 _OPSET = 18
 _AGREEMENT = 1e-4

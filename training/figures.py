@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from app.core.regions import Region
-from training.dataset import Dataset
+from training.data.dataset import Dataset
 
 LOCUS_BINS = 4000
 """Bins shown of a track: 100 kb of 25-bp bins."""

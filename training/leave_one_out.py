@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from app.core.manifest import MarkAccuracy
-from training.dataset import Dataset, check_samples, open_dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.common.progress import console
+from training.data.dataset import Dataset, check_samples, open_dataset
 from training.evaluate import RESULT_FILE, Evaluation, evaluate, peak_memory_bytes
 from training.export import export
-from training.progress import console
 from training.table import table_1
 from training.train import (
     L2,

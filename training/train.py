@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from training.dataset import Dataset, check_samples, open_dataset
-from training.errors import BadCheckpoint, BadData
+from training.common.errors import BadCheckpoint, BadData
+from training.common.progress import console, progress
+from training.data.dataset import Dataset, check_samples, open_dataset
+from training.data.windows import draw_masks, draw_windows
 from training.networks import PaperAutoencoder
-from training.progress import console, progress
-from training.windows import draw_masks, draw_windows
 
 CHECKPOINT_FILE = "checkpoint.pt"
 

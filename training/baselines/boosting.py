@@ -10,8 +10,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from training.baselines.panel import Panel
 from training.baselines.surroundings import Surroundings, Track
-from training.dataset import Dataset
-from training.methods import Imputed, Method
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 
 WINDOW = Surroundings(offsets=(-16, -8, -4, -2, -1, 0, 1, 2, 4, 8, 16), widths=(5, 11, 41, 101, 401))
 _BLOCK = 1 << 16

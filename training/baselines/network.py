@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from app.core.model import Model
-from training.dataset import Dataset
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 from training.evaluate import impute_hidden
 from training.export import export
-from training.methods import Imputed, Method
 from training.train import Recipe, train
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.scores import pearson
-from training.dataset import Dataset
-from training.methods import Imputed, Method
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 
 
 class Panel:

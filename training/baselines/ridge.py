@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from training.baselines.panel import Panel
 from training.baselines.surroundings import Surroundings, Track
-from training.dataset import Dataset
-from training.methods import Imputed, Method
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 
 WINDOW = Surroundings(offsets=tuple(range(-20, 21)), widths=(101, 401, 1001))
 _BLOCK = 1 << 15

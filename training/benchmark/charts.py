@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from training.benchmark.results import Result, average
-from training.metrics import COMPARED
+from training.common.metrics import COMPARED
 
 
 def draw_marks(results: Sequence[Result], methods: Sequence[str], path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from training.annotations import promoter_bins, read_sites
 from training.benchmark.charts import draw_marks, draw_reliability, draw_sizes
 from training.benchmark.entrants import METHODS, choose_methods
 from training.benchmark.examples import draw_examples
@@ -23,10 +22,11 @@ from training.benchmark.protocols import (
 from training.benchmark.report import report
 from training.benchmark.results import Benchmark, Results
 from training.benchmark.run import Bench
-from training.dataset import Dataset, check_samples, open_dataset
-from training.errors import BadData
-from training.methods import Method
-from training.progress import console, progress
+from training.common.errors import BadData
+from training.common.method import Method
+from training.common.progress import console, progress
+from training.data.annotations import promoter_bins, read_sites
+from training.data.dataset import Dataset, check_samples, open_dataset
 
 RESULT_FILE, REPORT_FILE = "benchmark.json", "benchmark.md"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Dataset, create_dataset, finish, open_dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.data.dataset import Dataset, create_dataset, finish, open_dataset
 
 
 class Protocol(StrEnum):

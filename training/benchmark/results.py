@@ -10,11 +10,11 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from training.benchmark.protocols import Case
-from training.calibration import Reliability
-from training.dataset import Dataset
-from training.manifest import publish
-from training.methods import Method
-from training.metrics import Measures
+from training.common.calibration import Reliability
+from training.common.method import Method
+from training.common.metrics import Measures
+from training.common.publish import publish
+from training.data.dataset import Dataset
 
 
 class Result(BaseModel):

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from training.benchmark.protocols import Case, columns_on, measured_marks, without_chromosomes
 from training.benchmark.results import Result, Results, fingerprint
-from training.calibration import reliability
-from training.dataset import Dataset
-from training.errors import BadData
-from training.methods import Imputed, Imputer, Method
-from training.metrics import measure
+from training.common.calibration import reliability
+from training.common.errors import BadData
+from training.common.method import Imputed, Imputer, Method
+from training.common.metrics import measure
+from training.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

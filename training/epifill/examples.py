@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.dataset import Dataset
+from training.data.dataset import Dataset
 from training.epifill.features import own_features, panel_features
 from training.epifill.layers import Normaliser
 from training.epifill.reference import Reference

@@ -18,18 +18,18 @@ from app.core.model import GRAPH_FILE, MANIFEST_FILE, Model, sha256_of
 from app.core.panel import panel_file
 from app.core.regions import PIECE_BINS, Region
 from training.benchmark.results import Benchmark, Result, average
-from training.calibration import coverage
-from training.card import model_card
-from training.dataset import Dataset, open_dataset
+from training.common.calibration import coverage
+from training.common.card import model_card
+from training.common.errors import BadData, ExportRefused
+from training.common.metrics import COMPARED
+from training.common.progress import console
+from training.data.dataset import Dataset, open_dataset
 from training.epifill.layers import HALO_BINS
 from training.epifill.network import INTERVAL_COVERAGE, EpifillGraph, Readout
 from training.epifill.panel import channel_names
 from training.epifill.reference import KNOT_LEVELS
 from training.epifill.train import EpifillTraining, load_epifill
-from training.errors import BadData, ExportRefused
 from training.export import ROADMAP_LICENCE, new_model, write_graph
-from training.metrics import COMPARED
-from training.progress import console
 from training.train import machine
 
 METHOD_NAME = "epifill"

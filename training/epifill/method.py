@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from app.core.tiles import cut, run_tiles
-from training.dataset import Dataset
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import HALO_BINS
 from training.epifill.network import INTERVAL_COVERAGE, Readout
 from training.epifill.reference import knot_quantiles
 from training.epifill.train import EpifillRecipe, EpifillTraining, train_epifill
-from training.methods import Imputed, Method
 
 _TILE_BINS = 16 * HALO_BINS
 

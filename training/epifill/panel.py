@@ -16,13 +16,13 @@ from app.core.bigwig.write import BigWigWriter
 from app.core.panel import panel_file
 from app.core.quantiles import LEVELS
 from app.core.regions import PIECE_BINS, Region, join_regions
+from training.common.errors import BadData
+from training.common.progress import console, progress
+from training.data.prepare import find_tracks
 from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import STATISTICS
 from training.epifill.reference import KNOT_LEVELS, Reference
 from training.epifill.train import load_epifill
-from training.errors import BadData
-from training.prepare import find_tracks
-from training.progress import console, progress
 
 FEWEST = len(STATISTICS) + 1
 """Samples that a panel must have: with as many statistics as samples, the samples could be solved for."""

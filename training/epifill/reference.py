@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.quantiles import LEVELS, quantile_function
-from training.dataset import Dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.data.dataset import Dataset
 
 KNOT_LEVELS = (
     0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9,

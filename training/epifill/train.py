@@ -13,13 +13,13 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.dataset import Dataset, check_samples, open_dataset
+from training.common.errors import BadCheckpoint, BadData
+from training.common.progress import console, progress
+from training.data.dataset import Dataset, check_samples, open_dataset
 from training.epifill.examples import Examples, make_examples, normalise
 from training.epifill.features import assemble
 from training.epifill.network import BEYOND, Committee, EpifillGraph, RankNetwork, Readout
 from training.epifill.reference import KNOT_LEVELS, Reference, sample_quantiles
-from training.errors import BadCheckpoint, BadData
-from training.progress import console, progress
 
 CHECKPOINT_FILE = "epifill.pt"
 

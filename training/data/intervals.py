@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from app.core.assemblies import HG19, match_chromosomes
 from app.core.errors import EpifillError
-from training.ranges import HttpFile
-from training.remote import FetchFailed
+from training.data.download import FetchFailed
+from training.data.ranges import HttpFile
 
 _INTERVAL = np.dtype([("start", np.uint32), ("end", np.uint32), ("value", np.float32)])
 _INTERVALS_AT_ONCE = 100_000

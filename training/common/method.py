@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Dataset
+if TYPE_CHECKING:
+    from training.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Imputed:
 class Imputer(Protocol):
     """A fitted method."""
 
-    def impute(self, dataset: Dataset, sample: str, observed: Sequence[str]) -> Imputed:
+    def impute(self, dataset: "Dataset", sample: str, observed: Sequence[str]) -> Imputed:
         """Impute every mark of a sample that is not observed.
 
         Parameters
@@ -66,7 +67,7 @@ class Method(ABC):
     seed: int = 0
 
     @abstractmethod
-    def fit(self, dataset: Dataset, samples: Sequence[str], folder: Path) -> Imputer:
+    def fit(self, dataset: "Dataset", samples: Sequence[str], folder: Path) -> Imputer:
         """Learn from some samples.
 
         Parameters

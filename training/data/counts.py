@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from app.core.assemblies import get_assembly
 from app.core.regions import Region
-from training.dataset import Dataset, Index, create_dataset, finish
-from training.errors import BadData
-from training.progress import console, progress
-from training.pvalue import local_background, poisson_neg_log10_p
+from training.common.errors import BadData
+from training.common.progress import console, progress
+from training.data.dataset import Dataset, create_dataset, finish
+from training.data.index import Index
+from training.data.pvalue import local_background, poisson_neg_log10_p
 
 _BACKGROUND_BP = (1_000, 5_000, 10_000)
 """MACS's windows around a bin (Zhang et al. 2008, Genome Biology 9:R137)."""

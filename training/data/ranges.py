@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx2
 
-from training.remote import BrokenOff, FetchFailed, Retry, Version, answered_range, with_retries
+from training.data.download import BrokenOff, FetchFailed, Retry, Version, answered_range, with_retries
 
 
 class HttpFile:

@@ -2,18 +2,18 @@
 
 import hashlib
 import json
-import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from training.remote import FetchFailed, Version
-from training.roadmap import RemoteFile
+from training.common.publish import publish
+from training.data.download import FetchFailed, Version
+from training.data.roadmap import RemoteFile
 
 
-class Manifest:
-    """What a folder holds: `manifest.json`, per file its origin, version, size, sha256 and cost; for all threads.
+class FetchedFiles:
+    """The `manifest.json` of a folder, per file its origin, version, size, sha256 and cost; for all threads.
 
     Raises
     ------
@@ -63,13 +63,6 @@ class Manifest:
             partial = self._path.with_name("manifest.json.partial")
             partial.write_text(json.dumps({"files": dict(sorted(self._files.items()))}, indent=1) + "\n")
             publish(partial, self._path)
-
-
-def publish(partial: Path, target: Path) -> None:
-    """Give a finished file its name, once its bytes are on the disk."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(target)
 
 
 def _sha256(path: Path) -> str:

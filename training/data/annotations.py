@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.data.dataset import Dataset
 
 PROMOTER_BP = 2_000
 """Reach of a promoter on either side of the transcription start site."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from app.core.assemblies import Assembly
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.regions import Region
-from training.chromatin import BIN_BP, CORE_MARKS
-from training.errors import BadData
-from training.prepare import find_tracks
-from training.progress import console, progress
-from training.simulate import Simulator, merge
+from training.common.errors import BadData
+from training.common.progress import console, progress
+from training.data.prepare import find_tracks
+from training.simulate.chromatin import BIN_BP, CORE_MARKS
+from training.simulate.simulator import Simulator, merge
 
 LEVELS = (0.10, 0.50, 0.90, 0.99, 0.999)
 LAGS_BINS = (1, 4, 16, 64)

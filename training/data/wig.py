@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.core.assemblies import Assembly
 from app.core.regions import Region
 from app.core.signal import Signal
-from training.errors import BadData
+from training.common.errors import BadData
 
 
 class WigTrack:

@@ -15,12 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.core.bigwig.validate import check_bigwig
 from app.core.errors import EpifillError
-from training.intervals import read_intervals, write_intervals
-from training.manifest import Manifest, publish
-from training.progress import console
-from training.ranges import HttpFile
-from training.remote import PATIENT, FetchFailed, Retry, Version, download, make_client
-from training.roadmap import Preset, RemoteFile, Source, locate, select_chromosomes, select_tracks
+from training.common.progress import console
+from training.common.publish import publish
+from training.data.download import PATIENT, FetchFailed, Retry, Version, download, make_client
+from training.data.fetched import FetchedFiles
+from training.data.intervals import read_intervals, write_intervals
+from training.data.ranges import HttpFile
+from training.data.roadmap import Preset, RemoteFile, Source, locate, select_chromosomes, select_tracks
 
 
 @dataclass
@@ -68,7 +69,7 @@ def fetch_files(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        manifest = Manifest(folder)
+        fetched = FetchedFiles(folder)
     except OSError as error:
         raise FetchFailed(f"'{folder}' cannot be used: {error.strerror}; choose another --out.") from None
     outcome = Outcome()
@@ -84,11 +85,11 @@ def fetch_files(
             transferred_bytes += n_bytes
             on_bytes(n_bytes)
 
-        if manifest.holds(file):
+        if fetched.holds(file):
             return False
         copy = _fetch_chromosomes if file.by_range else _fetch_whole
         version = copy(client, file, folder / file.name, retry, count)
-        manifest.add(file, version, transferred_bytes)
+        fetched.add(file, version, transferred_bytes)
         return True
 
     with make_client(jobs) as client, ThreadPoolExecutor(jobs) as pool:

@@ -64,7 +64,10 @@ class Measures(Score):
     auc: float | None = None
 
 
-LOWER_IS_BETTER = frozenset(name for name in Measures.__dataclass_fields__ if name.startswith("mse"))
+MEASURES = tuple(name for name in Measures.__dataclass_fields__ if name not in ("bins", "every", "reason"))
+"""Names of the measures, in the order of the tables; the other fields say of what they are."""
+
+LOWER_IS_BETTER = frozenset(name for name in MEASURES if name.startswith("mse"))
 
 
 def measure(

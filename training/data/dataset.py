@@ -8,26 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.assemblies import get_assembly
 from app.core.regions import Region
-from training.errors import BadData
-
-INDEX_FILE = "dataset.json"
-
-
-class Index(BaseModel):
-    """dataset.json: what the arrays of a data set hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    assembly: str
-    bin_size_bp: int
-    marks: list[str]
-    samples: list[str]
-    regions: list[tuple[str, int, int]]
-    source: str
+from training.common.errors import BadData
+from training.data.index import INDEX_FILE, Index, read_index
 
 
 @dataclass(frozen=True)
@@ -96,13 +81,7 @@ class Dataset:
 
 def open_dataset(folder: Path) -> Dataset:
     """Open a folder that `prepare` made; raises BadData."""
-    try:
-        index = Index.model_validate_json((folder / INDEX_FILE).read_bytes())
-    except OSError:
-        raise BadData(f"'{folder}' is no data set (it has no {INDEX_FILE}); make one with prepare.") from None
-    except ValidationError as error:
-        raise BadData(f"'{folder / INDEX_FILE}' is not valid: {error.errors()[0]['msg']}.") from None
-    return Dataset(folder, index)
+    return Dataset(folder, read_index(folder))
 
 
 def create_dataset(folder: Path, index: Index) -> dict[str, NDArray[np.float32]]:

@@ -13,10 +13,11 @@ from app.core.assemblies import Assembly, get_assembly
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.regions import Region, join_regions, parse_region
 from app.core.signal import runs
-from training.dataset import Dataset, Index, create_dataset, finish
-from training.errors import BadData
-from training.progress import console, progress
-from training.wig import WigTrack
+from training.common.errors import BadData
+from training.common.progress import console, progress
+from training.data.dataset import Dataset, create_dataset, finish
+from training.data.index import Index
+from training.data.wig import WigTrack
 
 _NAME = re.compile(
     r"(?:chr\w+_)?(?P<sample>[A-Za-z0-9]+)-(?P<mark>[A-Za-z0-9]+(?:\.Z)?)\.(?:.*\.)?(?:bigwig|bw|wig\.gz)",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.data.dataset import Dataset
 
 
 def draw_windows(

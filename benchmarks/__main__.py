@@ -16,7 +16,7 @@ from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
 from benchmarks.serving import ingest, region, seconds
-from training.networks import PaperAutoencoder
+from training.paper.network import PaperAutoencoder
 from training.simulate.simulator import Simulator
 
 MODEL = Path(__file__).parents[1] / "models/paper-core5"

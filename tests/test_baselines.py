@@ -11,14 +11,14 @@ from sklearn.preprocessing import StandardScaler
 from tests.conftest import CHR21, CHRM, MARKS, TOY, random_tracks
 from training.baselines.boosting import WINDOW as BOOSTING_WINDOW
 from training.baselines.boosting import Boosting, hide
-from training.baselines.network import PaperNetwork
 from training.baselines.panel import NearestSample, Panel, PanelMean, similarity
 from training.baselines.ridge import Ridge, solve
 from training.baselines.surroundings import Surroundings, Track
 from training.common.method import Method
 from training.data.dataset import Dataset, create_dataset, finish
 from training.data.index import Index
-from training.evaluate import impute_hidden
+from training.paper.evaluate import impute_hidden
+from training.paper.method import PaperNetwork
 
 METHODS: list[Method] = [
     PanelMean("panel-mean"),

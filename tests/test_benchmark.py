@@ -16,7 +16,6 @@ from training.baselines.panel import NearestSample, PanelMean
 from training.baselines.ridge import Ridge
 from training.benchmark.command import benchmark, open_bench
 from training.benchmark.comparison import compare
-from training.benchmark.entrants import METHODS, choose_methods
 from training.benchmark.protocols import (
     Case,
     Protocol,
@@ -27,12 +26,13 @@ from training.benchmark.protocols import (
     random_subsets,
     without_chromosomes,
 )
+from training.benchmark.registry import METHODS, choose_methods
 from training.benchmark.report import table
-from training.benchmark.results import Benchmark, Result, average
 from training.benchmark.run import panel_variance
 from training.common.errors import BadData
 from training.common.method import Imputed, Method
 from training.common.metrics import COMPARED, Measures, measure
+from training.common.results import Benchmark, Result, average
 from training.data.dataset import Dataset
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -24,7 +24,8 @@ from training.epifill.method import EpifillImputer
 from training.epifill.network import Committee, RankNetwork, Readout, read, smooth_height, strengthen
 from training.epifill.panel import STEP, channel_names, write_panel
 from training.epifill.reference import KNOT_LEVELS, Reference, knot_quantiles, knots
-from training.epifill.train import EpifillRecipe, draw_visible, load_epifill, train_epifill
+from training.epifill.train import draw_visible, train_epifill
+from training.epifill.training import EpifillRecipe, load_epifill
 
 MARKS = ("H3K27ac", "DNase", "H4K20me1")
 REGION = Region("chr21", 33_000_000, 33_300_000)

@@ -22,8 +22,8 @@ from app.core.signal import Signal
 from tests.conftest import CHR21, CHRM, MARKS, TOY, random_tracks
 from tests.panelled import KNOTS, expected
 from training.data.dataset import Dataset
-from training.networks import PaperAutoencoder, SlidingAutoencoder
-from training.train import start
+from training.paper.network import PaperAutoencoder, SlidingAutoencoder
+from training.paper.train import start
 
 
 def literal_procedure(network: PaperAutoencoder, values: np.ndarray) -> np.ndarray:

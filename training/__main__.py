@@ -13,15 +13,15 @@ COMMANDS = {
     "prepare": "training.data.prepare",
     "counts": "training.data.counts",
     "simulate": "training.simulate.command",
-    "train": "training.train",
+    "train": "training.paper.train",
     "train-epifill": "training.epifill.train",
     "panel": "training.epifill.panel",
     "export-epifill": "training.epifill.export",
-    "search": "training.search",
-    "evaluate": "training.evaluate",
-    "leave-one-out": "training.leave_one_out",
+    "search": "training.paper.search",
+    "evaluate": "training.paper.evaluate",
+    "leave-one-out": "training.paper.leave_one_out",
     "benchmark": "training.benchmark.command",
-    "export": "training.export",
+    "export": "training.paper.export",
 }
 """Every command, in the order of the help, and the module whose function `command` it is."""
 

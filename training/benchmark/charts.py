@@ -7,8 +7,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from training.benchmark.results import Result, average
 from training.common.metrics import COMPARED
+from training.common.results import Result, average
 
 
 def draw_marks(results: Sequence[Result], methods: Sequence[str], path: Path) -> None:

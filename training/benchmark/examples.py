@@ -6,7 +6,7 @@ from training.baselines.panel import Panel
 from training.benchmark.protocols import leave_one_out, measured_marks
 from training.benchmark.run import Bench
 from training.common.method import Method
-from training.figures import Locus, draw_scatter, draw_tracks, find_locus
+from training.paper.figures import Locus, draw_scatter, draw_tracks, find_locus
 
 
 def draw_examples(bench: Bench, method: Method, sample: str, advance: Callable[[], None] = lambda: None) -> None:

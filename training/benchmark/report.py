@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from training.benchmark.comparison import compare
-from training.benchmark.results import Benchmark, Result, average
 from training.common.calibration import Reliability, coverage
 from training.common.metrics import COMPARED, LOWER_IS_BETTER, MEASURES
+from training.common.results import Benchmark, Result, average
 
 Cell = float | None
 ByMethod = Mapping[str, Sequence[Result]]

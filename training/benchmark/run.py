@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.benchmark.protocols import Case, columns_on, measured_marks, without_chromosomes
-from training.benchmark.results import Result, Results, fingerprint
+from training.benchmark.store import ResultStore, fingerprint
 from training.common.calibration import reliability
 from training.common.errors import BadData
 from training.common.method import Imputed, Imputer, Method
 from training.common.metrics import measure
+from training.common.results import Result
 from training.data.dataset import Dataset
 
 
@@ -35,7 +36,7 @@ class Bench:
 
     dataset: Dataset
     out: Path
-    results: Results
+    results: ResultStore
     promoters: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     def run(

@@ -46,6 +46,18 @@ class Dataset:
         """What decides training windows: a hash of assembly, bins, marks, samples and regions."""
         return hashlib.sha256(self.index.model_dump_json(exclude={"source"}).encode()).hexdigest()
 
+    def check_fingerprint(self, trained_on: str) -> None:
+        """Raise BadData unless something was trained on this very data set."""
+        if self.fingerprint != trained_on:
+            raise BadData(
+                "The checkpoint was not made with this data set (other regions, bins or marks); name its own."
+            )
+
+    @property
+    def extent(self) -> str:
+        """How much of the genome it holds, in words."""
+        return f"{len(self.regions)} regions, {self.n_bins:,} bins of {self.bin_size_bp} bp"
+
     @cached_property
     def regions(self) -> tuple[Region, ...]:
         """The regions, on bin borders, in the order of the arrays."""

@@ -73,27 +73,9 @@ def fetch_files(
     except OSError as error:
         raise FetchFailed(f"'{folder}' cannot be used: {error.strerror}; choose another --out.") from None
     outcome = Outcome()
-    stop = threading.Event()
-
-    def fetch(file: RemoteFile) -> bool:
-        transferred_bytes = 0
-
-        def count(n_bytes: int) -> None:
-            nonlocal transferred_bytes
-            if stop.is_set():
-                raise FetchFailed("stopped")
-            transferred_bytes += n_bytes
-            on_bytes(n_bytes)
-
-        if fetched.holds(file):
-            return False
-        copy = _fetch_chromosomes if file.by_range else _fetch_whole
-        version = copy(client, file, folder / file.name, retry, count)
-        fetched.add(file, version, transferred_bytes)
-        return True
-
     with make_client(jobs) as client, ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(fetch, file): file.name for file in files}
+        fetcher = _Fetcher(client, folder, fetched, retry, on_bytes)
+        running = {pool.submit(fetcher.fetch, file): file.name for file in files}
         try:
             for done in as_completed(running):
                 name = running[done]
@@ -105,10 +87,44 @@ def fetch_files(
                     outcome.failed[name] = f"'{folder / name}' cannot be written: {error.strerror or error}."
                 on_file()
         except BaseException:
-            stop.set()  # so that Ctrl-C need not wait for the running downloads
+            fetcher.stop.set()  # so that Ctrl-C need not wait for the running downloads
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return outcome
+
+
+class _Fetcher:
+    """Fetches single files into a folder, for many threads; `stop` breaks off all that are under way."""
+
+    def __init__(
+        self,
+        client: httpx2.Client,
+        folder: Path,
+        fetched: FetchedFiles,
+        retry: Retry,
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self._client, self._folder, self._fetched, self._retry = client, folder, fetched, retry
+        self._on_bytes = on_bytes
+        self.stop = threading.Event()
+
+    def fetch(self, file: RemoteFile) -> bool:
+        """Fetch a file unless it is there; whether it was not."""
+        transferred_bytes = 0
+
+        def count(n_bytes: int) -> None:
+            nonlocal transferred_bytes
+            if self.stop.is_set():
+                raise FetchFailed("stopped")
+            transferred_bytes += n_bytes
+            self._on_bytes(n_bytes)
+
+        if self._fetched.holds(file):
+            return False
+        copy = _fetch_chromosomes if file.by_range else _fetch_whole
+        version = copy(self._client, file, self._folder / file.name, self._retry, count)
+        self._fetched.add(file, version, transferred_bytes)
+        return True
 
 
 def _fetch_whole(

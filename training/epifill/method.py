@@ -15,7 +15,8 @@ from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import HALO_BINS
 from training.epifill.network import INTERVAL_COVERAGE, Readout
 from training.epifill.reference import knot_quantiles
-from training.epifill.train import EpifillRecipe, EpifillTraining, train_epifill
+from training.epifill.train import train_epifill
+from training.epifill.training import EpifillRecipe, EpifillTraining
 
 _TILE_BINS = 16 * HALO_BINS
 

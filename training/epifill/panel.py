@@ -22,7 +22,7 @@ from training.data.prepare import find_tracks
 from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import STATISTICS
 from training.epifill.reference import KNOT_LEVELS, Reference
-from training.epifill.train import load_epifill
+from training.epifill.training import load_epifill
 
 FEWEST = len(STATISTICS) + 1
 """Samples that a panel must have: with as many statistics as samples, the samples could be solved for."""

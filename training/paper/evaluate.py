@@ -9,7 +9,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from app.core.assemblies import get_assembly
 from app.core.bigwig.write import BigWigWriter
@@ -21,35 +20,11 @@ from app.core.scores import pearson, score
 from training.common.errors import BadData
 from training.common.progress import console, progress
 from training.data.dataset import Dataset, check_samples, open_dataset
-from training.figures import Locus, draw_scatter, draw_tracks, find_locus
-from training.table import table_1
-from training.train import Recipe, training_windows
-
-RESULT_FILE = "evaluation.json"
-
-
-class Evaluation(BaseModel):
-    """What an evaluation measured; evaluation.json.
-
-    Attributes
-    ----------
-    samples
-        Per held-out sample, the accuracy of every mark, each hidden alone.
-    training
-        Per mark, Pearson r of the masked values of the training windows; None where that was not measured.
-    training_overall
-        The same over all marks together.
-    seconds, peak_memory_bytes
-        Wall time of the imputation, and the most memory that the process held.
-    """
-
-    model: str
-    protocol: str
-    samples: dict[str, list[MarkAccuracy]]
-    training: dict[str, float | None] | None = None
-    training_overall: float | None = None
-    seconds: float
-    peak_memory_bytes: int
+from training.paper.evaluation import RESULT_FILE, Evaluation
+from training.paper.figures import Locus, draw_scatter, draw_tracks, find_locus
+from training.paper.recipe import Recipe
+from training.paper.table import table_1
+from training.paper.train import training_windows
 
 
 def impute_hidden(

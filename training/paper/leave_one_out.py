@@ -10,10 +10,10 @@ from app.core.manifest import MarkAccuracy
 from training.common.errors import BadData
 from training.common.progress import console
 from training.data.dataset import Dataset, check_samples, open_dataset
-from training.evaluate import RESULT_FILE, Evaluation, evaluate, peak_memory_bytes
-from training.export import export
-from training.table import table_1
-from training.train import (
+from training.paper.evaluate import evaluate, peak_memory_bytes
+from training.paper.evaluation import RESULT_FILE, Evaluation
+from training.paper.export import export
+from training.paper.recipe import (
     L2,
     Batch,
     Hidden,
@@ -25,8 +25,9 @@ from training.train import (
     Window,
     Windows,
     chosen_recipe,
-    train,
 )
+from training.paper.table import table_1
+from training.paper.train import train
 
 
 def leave_one_out(dataset: Dataset, held_out: tuple[str, ...], recipe: Recipe, out: Path) -> Evaluation:

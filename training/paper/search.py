@@ -19,7 +19,8 @@ from app.core.scores import pearson
 from training.common.errors import BadCheckpoint, BadData
 from training.common.progress import console, progress
 from training.data.dataset import Dataset, check_samples, open_dataset
-from training.train import Batch, Iterations, Preset, Recipe, Seed, Windows, chosen_recipe, fit, start, training_windows
+from training.paper.recipe import Batch, Iterations, Preset, Recipe, Seed, Windows, chosen_recipe
+from training.paper.train import fit, start, training_windows
 
 HIDDEN, L2 = (1000, 2000, 3000), (1e-3, 1e-2, 1e-1)
 """The paper's grid."""

@@ -1,4 +1,4 @@
-"""Baseline: the paper's network, trained by its recipe, exported and run by the core."""
+"""The paper's network as a method of the benchmark: trained by its recipe, exported and run by the core."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,10 @@ import numpy as np
 from app.core.model import Model
 from training.common.method import Imputed, Method
 from training.data.dataset import Dataset
-from training.evaluate import impute_hidden
-from training.export import export
-from training.train import Recipe, train
+from training.paper.evaluate import impute_hidden
+from training.paper.export import export
+from training.paper.recipe import Recipe
+from training.paper.train import train
 
 
 @dataclass(frozen=True)

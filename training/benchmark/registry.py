@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from training.baselines.boosting import Boosting
-from training.baselines.network import PaperNetwork
 from training.baselines.panel import NearestSample, PanelMean
 from training.baselines.ridge import Ridge
 from training.common.errors import BadData
 from training.common.method import Method
 from training.epifill.method import Epifill
+from training.paper.method import PaperNetwork
 
 METHODS: dict[str, Callable[[str, int], Method]] = {
     "panel-mean": lambda name, seed: PanelMean(name, seed),

@@ -1,9 +1,8 @@
 """Train the paper's autoencoder by the paper's recipe."""
 
-import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,45 +13,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from training.common.errors import BadCheckpoint, BadData
+from training.common.checkpoint import check_same_run, load_checkpoint, save_checkpoint
+from training.common.errors import BadData
 from training.common.progress import console, progress
 from training.data.dataset import Dataset, check_samples, open_dataset
 from training.data.windows import draw_masks, draw_windows
-from training.networks import PaperAutoencoder
+from training.paper.network import PaperAutoencoder
+from training.paper.recipe import (
+    L2,
+    Batch,
+    Hidden,
+    Iterations,
+    LearningRate,
+    Preset,
+    Recipe,
+    Seed,
+    Window,
+    Windows,
+    chosen_recipe,
+)
 
 CHECKPOINT_FILE = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a training run but the data. The defaults are the paper's.
-
-    Attributes
-    ----------
-    window, hidden
-        Bins of a window, units of the middle layer.
-    windows
-        Number of random windows drawn once.
-    mask_probability
-        Probability that a mark of a window is hidden; drawn once per window.
-    l2
-        Weight of ½‖W1‖² + ½‖W2‖² in the cost.
-    learning_rate, batch, iterations
-        Adam's initial learning rate; windows per mini-batch; number of mini-batches, taken in turn, wrapping around.
-    """
-
-    window: int = 41
-    hidden: int = 2000
-    windows: int = 100_000
-    mask_probability: float = 0.3
-    l2: float = 0.001
-    learning_rate: float = 0.01
-    batch: int = 9000
-    iterations: int = 200
-    seed: int = 0
-
-
-PRESETS = {"paper": Recipe()}
+_SAVE_EVERY = 25
+"""Iterations between two checkpoints."""
 
 
 @dataclass
@@ -136,8 +119,7 @@ def fit(
 
 def save(training: Training, path: Path) -> None:
     """Write a checkpoint, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    state: dict[str, Any] = {
+    state = {
         "recipe": asdict(training.recipe),
         "marks": list(training.marks),
         "samples": list(training.samples),
@@ -147,28 +129,25 @@ def save(training: Training, path: Path) -> None:
         "network": training.network.state_dict(),
         "optimiser": training.optimiser.state_dict(),
     }
-    torch.save(state, partial)
-    partial.replace(path)
+    save_checkpoint(state, path)
 
 
 def load(path: Path) -> Training:
     """Read a checkpoint; raises BadCheckpoint."""
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        recipe = Recipe(**state["recipe"])
-        network = PaperAutoencoder(len(state["marks"]), recipe.window, recipe.hidden)
-        network.load_state_dict(state["network"])
-        optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-        optimiser.load_state_dict(state["optimiser"])
-    except FileNotFoundError:
-        raise BadCheckpoint(f"'{path}' does not exist; train first.") from None
-    except Exception:
-        raise BadCheckpoint(f"'{path}' is no checkpoint of this trainer; train again.") from None
+    return load_checkpoint(path, _restore)
+
+
+def _restore(state: dict[str, Any]) -> Training:
+    recipe = Recipe(**state["recipe"])
+    network = PaperAutoencoder(len(state["marks"]), recipe.window, recipe.hidden)
+    network.load_state_dict(state["network"])
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+    optimiser.load_state_dict(state["optimiser"])
     marks, samples = tuple(state["marks"]), tuple(state["samples"])
     return Training(network, recipe, marks, samples, state["data"], state["iteration"], state["seconds"], optimiser)
 
 
-def train(dataset: Dataset, samples: Sequence[str], recipe: Recipe, out: Path, save_every: int = 25) -> Training:
+def train(dataset: Dataset, samples: Sequence[str], recipe: Recipe, out: Path) -> Training:
     """Train, or go on with a run that was cut off, with a progress bar, TensorBoard log and checkpoints.
 
     Raises
@@ -178,8 +157,8 @@ def train(dataset: Dataset, samples: Sequence[str], recipe: Recipe, out: Path, s
     """
     path = out / CHECKPOINT_FILE
     training = load(path) if path.exists() else start(dataset, samples, recipe)
-    if (training.recipe, training.data, training.samples) != (recipe, dataset.fingerprint, tuple(samples)):
-        raise BadCheckpoint(f"'{out}' holds another run (other data, samples or parameters); choose a new folder.")
+    found = (training.recipe, training.data, training.samples)
+    check_same_run(out, found, (recipe, dataset.fingerprint, tuple(samples)))
     windows, masks = training_windows(dataset, samples, recipe)
     out.mkdir(parents=True, exist_ok=True)
     with (
@@ -189,37 +168,12 @@ def train(dataset: Dataset, samples: Sequence[str], recipe: Recipe, out: Path, s
 
         def each(training: Training, value: float) -> None:
             log.add_scalar("cost", value, training.iteration)
-            if training.iteration % save_every == 0 or training.iteration == recipe.iterations:
+            if training.iteration % _SAVE_EVERY == 0 or training.iteration == recipe.iterations:
                 save(training, path)
             advance()
 
         fit(training, windows, masks, each)
     return training
-
-
-def machine() -> str:
-    """What the training ran on, for a model's provenance."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
-
-
-def chosen_recipe(preset: str, **changes: Any) -> Recipe:
-    """A preset with the given parameters changed; raises BadData for an unknown one."""
-    if preset not in PRESETS:
-        raise BadData(f"Preset '{preset}' is not known; the known ones are {', '.join(PRESETS)}.")
-    return replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})
-
-
-Preset = Annotated[str, typer.Option(help=f"Recipe to start from: {', '.join(PRESETS)}.")]
-Hidden = Annotated[int | None, typer.Option(help="Units of the middle layer.", min=1)]
-Window = Annotated[int | None, typer.Option(help="Bins of a window.", min=1)]
-Windows = Annotated[int | None, typer.Option(help="Number of training windows.", min=1)]
-L2 = Annotated[float | None, typer.Option(help="Weight of the L2 term.", min=0)]
-LearningRate = Annotated[float | None, typer.Option(help="Adam's initial learning rate.", min=1e-9)]
-Batch = Annotated[int | None, typer.Option(help="Windows per mini-batch.", min=1)]
-Iterations = Annotated[int | None, typer.Option(help="Number of mini-batches.", min=1)]
-Seed = Annotated[int | None, typer.Option(help="Decides weights, windows and masks.", min=0)]
 
 
 def command(

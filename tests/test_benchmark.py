@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from tests.conftest import MARKS
 from training.__main__ import command_line
 from training.baselines.boosting import Boosting
-from training.baselines.panel import NearestSample, PanelMean
 from training.baselines.ridge import Ridge
+from training.baselines.samples import NearestSample, PanelMean
 from training.benchmark.command import benchmark, open_bench
 from training.benchmark.comparison import compare
 from training.benchmark.protocols import (

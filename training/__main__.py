@@ -40,7 +40,7 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
 
 
 def _no_options() -> None:
-    """Keep the name of the command on the command line, even where there is one command alone."""
+    """Take no options: a callback keeps the command's name on the command line even if there is only one command."""
 
 
 def main() -> None:

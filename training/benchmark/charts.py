@@ -47,7 +47,7 @@ def draw_sizes(results: Sequence[Result], methods: Sequence[str], path: Path) ->
 
 
 def draw_reliability(results: Sequence[Result], method: str, path: Path) -> None:
-    """Of one method's intervals: the share of the truth that they hold, and what is predicted beside what is true.
+    """Reliability of one method's intervals: the share of true values inside, and predicted against true signal.
 
     Both by tenths of predicted signal, a line per mark, the mean over the samples.
     """

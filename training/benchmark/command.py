@@ -39,14 +39,14 @@ def benchmark(
     folds: Sequence[tuple[str, ...]] = (),
     seed: int = 0,
 ) -> Benchmark:
-    """Run what is not done yet, method by method, and write benchmark.json, benchmark.md and the figures.
+    """Compute the missing results, method by method, and write benchmark.json, benchmark.md and the figures.
 
     Parameters
     ----------
     cases
         What to impute, by protocol; a case of two protocols is imputed once.
     folds, seed
-        Where the cases come from.
+        How the cases were drawn; they go into benchmark.json.
     """
     everything = list(dict.fromkeys(case for some in cases.values() for case in some))
     if not everything:

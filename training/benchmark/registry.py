@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from training.baselines.boosting import Boosting
-from training.baselines.panel import NearestSample, PanelMean
 from training.baselines.ridge import Ridge
+from training.baselines.samples import NearestSample, PanelMean
 from training.common.errors import BadData
 from training.common.method import Method
 from training.epifill.method import Epifill

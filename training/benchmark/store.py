@@ -1,4 +1,4 @@
-"""Where the results of a benchmark are kept while it runs, so that nothing is done twice."""
+"""Where the results of a benchmark are kept while it runs, so that nothing is computed twice."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from training.data.dataset import Dataset
 
 
 class ResultStore:
-    """One small file per result, named after a hash of all that decides it: a file that is there fits.
+    """One small file per result, named after a hash of everything that decides it, so a file that exists is valid.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ class ResultStore:
     dataset
         What is imputed.
     annotation
-        What was read besides: a hash of the annotation.
+        Hash of the annotation that was used.
     """
 
     def __init__(self, folder: Path, dataset: Dataset, annotation: str = "") -> None:
         self._folder, self._data, self._annotation = folder, dataset.fingerprint, annotation
 
     def path(self, method: Method, case: Case) -> Path:
-        """Where the result of a case belongs."""
+        """The file of a case's result."""
         key = fingerprint(self._data, self._annotation, asdict(method), asdict(case))
         return self._folder / method.name / f"{case.sample}-{key}.json"
 

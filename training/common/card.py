@@ -6,7 +6,7 @@ from app.core.manifest import Accuracy, Manifest
 
 
 def model_card(manifest: Manifest, figures: Mapping[str, str] | None = None) -> str:
-    """The card in Markdown, all of it told by model.json and some pictures: file beside the card -> caption."""
+    """The card in Markdown, from model.json and some pictures (file name -> caption)."""
     made = manifest.provenance
     parameters = ", ".join(f"{name} {value}" for name, value in made.hyper_parameters.items())
     return f"""# {manifest.name} {manifest.version}

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a run in one file, whole or not at all, and never taken for another run's."""
+"""Checkpoints: the state of a training run in one file, written atomically."""
 
 import platform
 from collections.abc import Callable, Mapping
@@ -14,19 +14,19 @@ _T = TypeVar("_T")
 
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain values, whole or not at all."""
+    """Write tensors and plain values atomically."""
     partial = path.with_name(path.name + ".partial")
     torch.save(dict(state), partial)
     publish(partial, path)
 
 
 def load_checkpoint(path: Path, restore: Callable[[dict[str, Any]], _T]) -> _T:
-    """Read a checkpoint and make of its state what `restore` makes of it.
+    """Read a checkpoint; returns what `restore` makes of its state.
 
     Raises
     ------
     BadCheckpoint
-        It is not there, or `restore` cannot use it.
+        There is none, or `restore` fails.
     """
     try:
         return restore(torch.load(path, weights_only=True, map_location="cpu"))
@@ -37,7 +37,7 @@ def load_checkpoint(path: Path, restore: Callable[[dict[str, Any]], _T]) -> _T:
 
 
 def check_same_run(folder: Path, found: object, wanted: object) -> None:
-    """Refuse to go on with the run in a folder, unless what decided it is what decides this one.
+    """Check that the run in a folder can be resumed: it must have the same data, samples and recipe.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def check_same_run(folder: Path, found: object, wanted: object) -> None:
 
 
 def machine() -> str:
-    """What a training runs on, for a model's provenance."""
+    """The processor that trains, for a model's provenance."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"

@@ -24,7 +24,7 @@ _ROADMAP_LICENCE = "Roadmap Epigenomics consolidated data, free to use with cita
 
 @dataclass(frozen=True)
 class Origin:
-    """What a model was trained on, and how: what its manifest tells of that.
+    """What a model was trained on, and how, for its manifest.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Labels:
-    """What people are told of a model.
+    """Descriptions of a model for people.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def _provenance(origin: Origin) -> Provenance:
 
 @contextmanager
 def _new_model(out: Path, version: str) -> Iterator[Path]:
-    """A folder to write a model into, which takes its place at `out` if the block ends well and goes if not."""
+    """A temporary folder that replaces `out` if the block succeeds and is removed if not."""
     if out.exists() and not (out / MANIFEST_FILE).is_file():
         raise BadData(f"'{out}' exists and is no model; name a new folder, such as models/my-model.")
     if not MODEL_NAME.fullmatch(out.name) or not MODEL_VERSION.fullmatch(version):

@@ -25,12 +25,12 @@ class Graph:
     Attributes
     ----------
     network
-        Takes `example`'s tensors in their order.
+        Takes the tensors of `example` in their order.
     example
-        By name, an example of each input, (batch, rows, bins); `quantiles` has a fixed number of knots in place of
+        An example of each input by name, (batch, rows, bins); `quantiles` has a fixed number of knots in place of
         bins.
     outputs
-        Names of what the network gives.
+        Names of the network's outputs.
     halo_bins, min_bins
         Bins to either side that a bin's result depends on; bins of the shortest stretch that the network takes.
     parameters, flop_per_bin

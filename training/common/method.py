@@ -1,4 +1,4 @@
-"""What an imputation method is, whichever way it works."""
+"""The interface of imputation methods."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Imputed:
-    """What an imputer gives, all of it over every region of the data set.
+    """An imputer's result over every region of the data set.
 
     Attributes
     ----------
     values
-        float32 (marks, bins), -log10 p-value, rows as in the data set; NaN where it says nothing. Rows of observed
-        marks are not looked at.
+        float32 (marks, bins), -log10 p-value, rows as in the data set; NaN where it has no value. Rows of observed
+        marks are ignored.
     lower, upper
         Bounds of a central interval, like `values`, where the imputer gives one.
     nominal
-        Share of the truth that the interval means to hold, such as 0.9.
+        Nominal coverage of the interval, such as 0.9.
     """
 
     values: NDArray[np.float32]
@@ -43,9 +43,9 @@ class Imputer(Protocol):
         Parameters
         ----------
         dataset
-            May have regions that the fit did not see. Of the training samples everything may be looked at.
+            May have regions that the fit did not see. All tracks of the training samples may be used.
         sample
-            Of this sample only the observed marks may be looked at.
+            Only the observed marks of this sample may be used.
         observed
             Marks that count as measured, one or more.
         """
@@ -53,14 +53,14 @@ class Imputer(Protocol):
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """A way to impute. Its fields, all plain values, are everything that decides a fit but the data.
+    """An imputation method. Its fields are plain values; with the data they decide a fit.
 
     Attributes
     ----------
     name
-        As people call it on the command line and read it in tables.
+        Name on the command line and in tables.
     seed
-        Decides whatever is drawn at random.
+        Seed of all random numbers.
     """
 
     name: str
@@ -73,9 +73,9 @@ class Method(ABC):
         Parameters
         ----------
         dataset
-            Its regions are all that may be learned from.
+            Only its regions may be used.
         samples
             The training samples, one or more.
         folder
-            A place of the fit's own, which need not exist yet; what was cut off may go on there.
+            Folder for this fit alone, which need not exist; an interrupted fit may be resumed from it.
         """

@@ -22,8 +22,8 @@ class Measures(Score):
     *Challenge* is Schreiber et al., "The ENCODE Imputation Challenge", Genome Biology 24:79 (2023) and its
     `score_metrics.py`; t is the truth and p the prediction, both -log10 p-value as they are, over the bins that have
     both. Its gwcorr and gwspear are `pearson` and `spearman`; its msegene and mseenh need annotations of genes and
-    enhancers, which are not at hand. *ChromImpute* is Ernst & Kellis, Nature Biotechnology 33:364 (2015), whose
-    measures PREDICTD (Durham et al., Nature Communications 9:1402, 2018) took over.
+    enhancers, which this project does not have. *ChromImpute* is Ernst & Kellis, Nature Biotechnology 33:364 (2015),
+    whose measures PREDICTD (Durham et al., Nature Communications 9:1402, 2018) took over.
 
     "The top 1 %" are the floor(n/100) highest of n bins, at least one, earlier bins first among equal values. (The
     challenge takes in every bin that equals the lowest of them; that differs on ties alone, and would let a constant
@@ -65,7 +65,7 @@ class Measures(Score):
 
 
 MEASURES = tuple(name for name in Measures.__dataclass_fields__ if name not in ("bins", "every", "reason"))
-"""Names of the measures, in the order of the tables; the other fields say of what they are."""
+"""Names of the measures, in the order of the tables; the other fields describe the comparison."""
 
 LOWER_IS_BETTER = frozenset(name for name in MEASURES if name.startswith("mse"))
 

@@ -18,7 +18,7 @@ console = Console(stderr=True)
 
 @contextmanager
 def progress(what: str, total: float) -> Iterator[Callable[..., None]]:
-    """A bar on standard error; yields a function that moves it on."""
+    """A bar on standard error; yields a function that advances it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(what, total=total)

@@ -17,9 +17,9 @@ class Result(BaseModel):
     marks
         Measures of every mark that was measured and not observed.
     reliability
-        Of the same marks, where the method gives an interval; `nominal` is what the interval means to hold.
+        Of the same marks, where the method gives an interval; `nominal` is the nominal coverage.
     fit_seconds, impute_seconds
-        Wall time of the fit, which other imputations may share, and of the imputation of all marks.
+        Wall time of the fit, which several imputations may share, and of the imputation of all marks.
     """
 
     method: str

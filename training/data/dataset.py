@@ -43,11 +43,11 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """What decides training windows: a hash of assembly, bins, marks, samples and regions."""
+        """Hash of assembly, bins, marks, samples and regions: with a seed, it decides the training windows."""
         return hashlib.sha256(self.index.model_dump_json(exclude={"source"}).encode()).hexdigest()
 
     def check_fingerprint(self, trained_on: str) -> None:
-        """Raise BadData unless something was trained on this very data set."""
+        """Raise BadData unless this is the data set, by its fingerprint, of a training."""
         if self.fingerprint != trained_on:
             raise BadData(
                 "The checkpoint was not made with this data set (other regions, bins or marks); name its own."
@@ -113,7 +113,7 @@ def create_dataset(folder: Path, index: Index) -> dict[str, NDArray[np.float32]]
 
 
 def finish(folder: Path, index: Index, arrays: dict[str, NDArray[np.float32]]) -> Dataset:
-    """Flush the arrays and write dataset.json last, so that a half-made data set never opens."""
+    """Flush the arrays and write dataset.json last, so that an incomplete data set never opens."""
     for array in arrays.values():
         if isinstance(array, np.memmap):
             array.flush()

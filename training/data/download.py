@@ -1,4 +1,4 @@
-"""Download files over HTTP: every answer is checked, and what breaks off is tried again."""
+"""Download files over HTTP: every answer is checked, and interrupted transfers are resumed."""
 
 import json
 import os
@@ -22,7 +22,7 @@ class FetchFailed(EpifillError):
 
 
 class BrokenOff(Exception):
-    """An answer that another try may mend."""
+    """A failure that another attempt may overcome."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ PATIENT = Retry()
 
 @dataclass(frozen=True)
 class Version:
-    """What tells one version of a file on a server from another: its size in bytes and the server's marks."""
+    """The version of a file on a server: its size in bytes, ETag and date."""
 
     size: int | None
     etag: str | None
@@ -51,7 +51,7 @@ class Version:
         return strong or self.last_modified
 
     def agrees(self, other: "Version") -> bool:
-        """Whether nothing that both state differs; a partial answer may leave the date out."""
+        """Whether all that both state is equal; a partial answer may omit the date."""
         pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
         return all(mine is None or theirs is None or mine == theirs for mine, theirs in pairs)
 
@@ -68,7 +68,7 @@ def make_client(connections: int) -> httpx2.Client:
 
 
 def download(client: httpx2.Client, url: str, path: Path, retry: Retry, on_bytes: Callable[[int], None]) -> Version:
-    """Download a whole file to `path`, going on from the bytes of it that are there.
+    """Download a whole file to `path`, resuming from the bytes that are there.
 
     `<path>.json` beside it keeps the version of those bytes. Without a validator from the server they cannot be
     told from another version's, and the download begins anew.
@@ -112,7 +112,7 @@ def download(client: httpx2.Client, url: str, path: Path, retry: Retry, on_bytes
 
 
 def _unfinished(path: Path, note: Path) -> tuple[Version | None, int]:
-    """The version of a broken-off download and how many bytes of it there are."""
+    """The version of an interrupted download and how many bytes of it there are."""
     try:
         known = Version(**json.loads(note.read_text()))
         have = path.stat().st_size
@@ -132,7 +132,7 @@ def _beginning(response: httpx2.Response, url: str) -> Version:
 
 
 def _continuation(response: httpx2.Response, url: str, known: Version, have: int, note: Path) -> Version:
-    """The version of a file that is sent from byte `have` on; the bytes are given up if it is another one."""
+    """The version of a file that is sent from byte `have` on; if it is another one, the bytes are discarded."""
     if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
         note.unlink()
         raise BrokenOff("the server has another version than before")
@@ -167,7 +167,7 @@ def _refusal(response: httpx2.Response, url: str) -> Exception:
 
 
 def with_retries(url: str, retry: Retry, attempt: Callable[[], _T]) -> _T:
-    """The result of `attempt`, called again as long as it breaks off; raises FetchFailed after the last try."""
+    """The result of `attempt`, called again after each interruption; raises FetchFailed after the last attempt."""
     for tried in range(1, retry.attempts + 1):
         try:
             return attempt()

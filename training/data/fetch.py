@@ -26,7 +26,7 @@ from training.data.roadmap import Preset, RemoteFile, Source, locate, select_chr
 
 @dataclass
 class Outcome:
-    """What became of the files, by name: fetched now, there already, or failed and why."""
+    """Files by name: fetched now, kept because they were there, or failed with the reason."""
 
     fetched: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ def fetch_files(
     on_bytes: Callable[[int], None] = lambda n_bytes: None,
     on_file: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Fetch files into a folder; those that its manifest vouches for stay as they are.
+    """Fetch files into a folder; files that its manifest lists and that are unchanged are kept.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def fetch_files(
 
 
 class _Fetcher:
-    """Fetches single files into a folder, for many threads; `stop` breaks off all that are under way."""
+    """Fetches single files into a folder, for many threads; setting `stop` cancels all running downloads."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class _Fetcher:
         self.stop = threading.Event()
 
     def fetch(self, file: RemoteFile) -> bool:
-        """Fetch a file unless it is there; whether it was not."""
+        """Fetch a file unless it is there; returns whether it was fetched."""
         transferred_bytes = 0
 
         def count(n_bytes: int) -> None:
@@ -130,7 +130,7 @@ class _Fetcher:
 def _fetch_whole(
     client: httpx2.Client, file: RemoteFile, target: Path, retry: Retry, on_bytes: Callable[[int], None]
 ) -> Version:
-    """Download a file as it is; it gets its name once it has proved to be whole."""
+    """Download a file as it is; it is renamed once it has been checked."""
     partial = target.with_name(target.name + ".partial")
     version = download(client, file.url, partial, retry, on_bytes)
     try:

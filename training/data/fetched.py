@@ -1,4 +1,4 @@
-"""What was fetched into a folder: where from, which version, and the hash that tells a damaged file."""
+"""Record of the files in a folder: origin, version, and a hash that detects damage."""
 
 import hashlib
 import json

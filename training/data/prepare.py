@@ -29,7 +29,7 @@ _JOIN_BP = 5_000
 
 
 @dataclass(frozen=True)
-class Source:
+class SampleTrack:
     """One track on disk."""
 
     sample: str
@@ -37,8 +37,8 @@ class Source:
     path: Path
 
 
-def find_tracks(folder: Path, samples: Sequence[str] = (), marks: Sequence[str] = ()) -> list[Source]:
-    """The tracks in a folder, told by names like `E003-H3K4me3.pval.signal.bigWig`.
+def find_tracks(folder: Path, samples: Sequence[str] = (), marks: Sequence[str] = ()) -> list[SampleTrack]:
+    """The tracks in a folder, recognised by names like `E003-H3K4me3.pval.signal.bigWig`.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def find_tracks(folder: Path, samples: Sequence[str] = (), marks: Sequence[str] 
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         match = _NAME.fullmatch(path.name)
         if match and (not samples or match["sample"] in samples) and (not marks or match["mark"] in marks):
-            sources.append(Source(match["sample"], match["mark"], path))
+            sources.append(SampleTrack(match["sample"], match["mark"], path))
     if not sources:
         raise BadData(f"'{folder}' holds none of the wanted tracks; name them like E003-H3K4me3.pval.signal.bigWig.")
     for kind, wanted in (("sample", samples), ("mark", marks)):
@@ -60,7 +60,7 @@ def find_tracks(folder: Path, samples: Sequence[str] = (), marks: Sequence[str] 
 
 
 def prepare(
-    sources: Sequence[Source],
+    sources: Sequence[SampleTrack],
     out: Path,
     assembly: Assembly,
     bin_size_bp: int,
@@ -117,7 +117,7 @@ def _piece_bp(bin_size_bp: int) -> int:
     return max(1, _PIECE_BP // bin_size_bp) * bin_size_bp
 
 
-def _open(source: Source, assembly: Assembly, bin_size_bp: int) -> Tracks | WigTrack:
+def _open(source: SampleTrack, assembly: Assembly, bin_size_bp: int) -> Tracks | WigTrack:
     if source.path.name.lower().endswith(".gz"):
         return WigTrack(source.path, source.mark, assembly, bin_size_bp)
     return Tracks({source.mark: TrackFile(source.path, source.path.name)}, assembly, bin_size_bp)

@@ -1,4 +1,4 @@
-"""What a model's manifest and card tell of a benchmark of its kind."""
+"""Results of a benchmark for a model's manifest and card."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from training.common.metrics import COMPARED
 from training.common.results import Benchmark, Result, average
 
 METHOD_NAME = "epifill"
-"""Of this kind of model in a benchmark."""
+"""Name of this kind of model in a benchmark."""
 
 FIGURES = {
     "marks.png": "Accuracy per mark, beside every other method",
@@ -20,7 +20,7 @@ FIGURES = {
     f"{METHOD_NAME}-reliability.png": "How much of the truth the intervals hold, and predicted beside true signal, by"
     " tenths of predicted signal, on left-out samples",
 }
-"""What a benchmark draws that belongs into a card."""
+"""Pictures of a benchmark that the card shows, with captions."""
 
 
 def read_benchmark(path: Path) -> Benchmark:

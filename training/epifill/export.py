@@ -1,4 +1,4 @@
-"""Export a trained committee with its panel as a model folder."""
+"""Export a trained ensemble with its panel as a model folder."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,7 @@ from training.epifill.reference import KNOT_LEVELS
 from training.epifill.training import EpifillTraining, load_epifill
 
 _REFERENCE_BINS = 2_000_000
-"""Most bins by which a model judges a track."""
+"""Most bins in a model's reference regions."""
 
 _AGREEMENT = 1e-3
 """Largest difference between torch and onnxruntime, relative to the largest output: steep knots magnify rounding."""
@@ -132,7 +132,7 @@ def describe_panel(training: EpifillTraining, dataset: Dataset, channels: list[s
 
 
 def reference_regions(dataset: Dataset) -> list[Region]:
-    """Where the model judges tracks: the data set's regions, or, of too many bins, evenly spread pieces of them."""
+    """Regions whose quantiles normalise a track: the data set's, or evenly spread parts of them if they are large."""
     step = -(-dataset.n_bins // _REFERENCE_BINS)
     if step == 1:
         return list(dataset.regions)

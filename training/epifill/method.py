@@ -30,9 +30,9 @@ class Epifill(Method):
     recipe
         How it is trained; the method's own seed takes the place of the recipe's.
     readout
-        How values are read off the predicted ranks.
+        How values are decoded from the predicted ranks.
     with_panel
-        Whether it may look at the panel when it imputes.
+        Whether it uses the panel when it imputes.
     """
 
     recipe: EpifillRecipe = EpifillRecipe()  # noqa: RUF009  (frozen)
@@ -47,7 +47,7 @@ class Epifill(Method):
 
 @dataclass(frozen=True)
 class EpifillImputer:
-    """A trained committee."""
+    """A trained ensemble."""
 
     training: EpifillTraining
     readout: Readout

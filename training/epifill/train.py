@@ -1,4 +1,4 @@
-"""Train the committee of networks: whole marks hidden, panels of the other samples, every seed a member."""
+"""Train the ensemble of networks: whole marks hidden, panels of the other samples, one member per seed."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from training.epifill.training import CHECKPOINT_FILE, EpifillRecipe, EpifillTra
 
 
 def train_epifill(dataset: Dataset, samples: Sequence[str], recipe: EpifillRecipe, out: Path) -> EpifillTraining:
-    """Train every member, or go on with those that are lacking.
+    """Train every member that the checkpoint does not have.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def train_member(
     panel: bool,
     advance: Callable[[float], None] = lambda steps: None,
 ) -> RankNetwork:
-    """Train one network; `advance` is told every step."""
+    """Train one network; `advance` is called after every step."""
     torch.manual_seed(1000 * recipe.seed + member)
     marks = len(reference.marks)
     network = RankNetwork(marks, (recipe.first, recipe.second), panel, recipe.dropout)
@@ -106,7 +106,7 @@ def threshold_weights(reference: Reference, rank_weight: float) -> tuple[Tensor,
     """Thresholds in the normalised signal, and how much each counts: (marks, thresholds) both.
 
     A threshold counts by how far the values on its two sides lie apart, so that the summed cross-entropies are a
-    proper score of the whole distribution that cares for values and, a little, for ranks.
+    proper score of the whole distribution with most weight on values and a little on ranks.
     """
     knots = np.concatenate([reference.knots, reference.knots[:, -1:] + BEYOND], axis=1)
     levels = np.array([*KNOT_LEVELS, 1.0])
@@ -125,7 +125,7 @@ def draw_visible(count: int, marks: int, one_hidden: float) -> Tensor:
 
 
 def _draw(examples: Examples, recipe: EpifillRecipe, panel: bool, marks: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A mini-batch: features (bins, features), target (bins, marks), and which of it is to be told (bins, marks)."""
+    """A mini-batch: features (bins, features), target (bins, marks), and a mask of what to predict (bins, marks)."""
     chosen = torch.randint(len(examples.own), (recipe.batch,))
     shown = draw_visible(recipe.batch, marks, recipe.one_hidden)
     beside = None

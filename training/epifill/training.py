@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.common.checkpoint import load_checkpoint, save_checkpoint
-from training.epifill.network import Committee, EpifillGraph, RankNetwork, Readout
+from training.epifill.network import Ensemble, EpifillGraph, RankNetwork, Readout
 from training.epifill.reference import Reference
 
 CHECKPOINT_FILE = "epifill.pt"
@@ -17,7 +17,7 @@ CHECKPOINT_FILE = "epifill.pt"
 
 @dataclass(frozen=True)
 class EpifillRecipe:
-    """Everything that decides a training run but the data.
+    """All settings of a training run.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class EpifillRecipe:
     rank_weight
         Weight of a threshold: its step in arcsinh(-log10 p), plus this times its step in rank.
     averaging
-        Memory of the moving average of the weights, which is what is kept.
+        Decay of the moving average of the weights; the average is the result.
     """
 
     members: int = 4
@@ -71,13 +71,13 @@ class EpifillTraining:
 
     def graph(self, readout: Readout) -> EpifillGraph:
         """The whole model in the contract."""
-        seeing = Committee([network for network in self.networks if network.panel])
-        blind = Committee([network for network in self.networks if not network.panel])
+        seeing = Ensemble([network for network in self.networks if network.panel])
+        blind = Ensemble([network for network in self.networks if not network.panel])
         return EpifillGraph(self.reference, seeing, blind, readout).eval()
 
 
 def save_epifill(training: EpifillTraining, path: Path) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint."""
     state = {
         "recipe": asdict(training.recipe),
         "marks": list(training.reference.marks),

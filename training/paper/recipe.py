@@ -10,7 +10,7 @@ from training.common.errors import BadData
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run but the data. The defaults are the paper's.
+    """All settings of a training run. The defaults are the paper's.
 
     Attributes
     ----------

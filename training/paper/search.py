@@ -91,7 +91,7 @@ def _score(
 
 
 def _check_same_run(path: Path, run: dict[str, Any]) -> None:
-    """Note what a search is made of, or refuse to go on with another's rows; hidden units and L2 are in the rows."""
+    """Record what decides a search, or refuse to resume another one; hidden units and L2 are in the rows."""
     for searched in ("hidden", "l2"):
         run["recipe"].pop(searched)
     if path.exists() and json.loads(path.read_text()) != run:
@@ -102,7 +102,7 @@ def _check_same_run(path: Path, run: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """The whole rows; one that was cut off while it was written is left out."""
+    """The complete rows; one that was interrupted while it was written is left out."""
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)

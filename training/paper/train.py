@@ -40,7 +40,7 @@ _SAVE_EVERY = 25
 
 @dataclass
 class Training:
-    """A network, how it came about, and what it takes to go on with it."""
+    """A network with its origin and the state needed to resume training."""
 
     network: PaperAutoencoder
     recipe: Recipe
@@ -97,7 +97,7 @@ def fit(
     masks: NDArray[np.bool_],
     each: Callable[[Training, float], None] = lambda training, value: None,
 ) -> None:
-    """Run the iterations that are left; `each` is told the training and the cost after every one."""
+    """Run the remaining iterations; `each` is called with the training and the cost after every one."""
     recipe, network = training.recipe, training.network
     measured = torch.from_numpy(~np.isnan(windows)).float()
     inputs, masked = torch.from_numpy(np.nan_to_num(windows)), torch.from_numpy(masks)
@@ -118,7 +118,7 @@ def fit(
 
 
 def save(training: Training, path: Path) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint."""
     state = {
         "recipe": asdict(training.recipe),
         "marks": list(training.marks),

@@ -177,7 +177,7 @@ def write_sample(
     sample
         Counted from 0; the files count from 1.
     advance
-        Told how many bins of a track were done after every piece.
+        Called with the number of finished bins after every piece.
     """
     paths = [out / f"SIM{sample + 1:03d}-{mark}.pval.signal.bigWig" for mark in marks]
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Baselines that look at the training samples alone: their mean at the position, and the most similar sample."""
+"""Baselines from the training samples alone: their mean at the position, and the most similar sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from training.common.method import Imputed, Method
 from training.data.dataset import Dataset
 
 
-class Panel:
+class SampleMeans:
     """Mean over samples at every bin, from which any one sample can be left out.
 
     Parameters
     ----------
     dataset, samples
-        Whose tracks.
+        The samples whose tracks are averaged.
     raw
         Whether to average -log10 p-values as they are, rather than their arcsinh.
     """
@@ -39,7 +39,7 @@ class Panel:
         return filled if self._raw else np.arcsinh(filled), there
 
     def mean(self, without: str | None = None) -> NDArray[np.float32]:
-        """The mean, float32 (marks, bins), without one of the samples if so told; NaN where no sample has a value."""
+        """The mean, float32 (marks, bins), optionally without one of the samples; NaN where no sample has a value."""
         total, count = self._sum, self._count
         if without is not None:
             values, there = self._of(without)
@@ -73,7 +73,7 @@ class PanelMeanImputer:
 
     def impute(self, dataset: Dataset, sample: str, observed: Sequence[str]) -> Imputed:
         """See `Imputer`."""
-        mean = Panel(dataset, self.samples, self.raw).mean()
+        mean = SampleMeans(dataset, self.samples, self.raw).mean()
         return Imputed(mean if self.raw else np.sinh(mean))
 
 

@@ -16,8 +16,8 @@ from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
 from benchmarks.serving import ingest, region, seconds
-from training.networks import PaperAutoencoder
-from training.simulate import Simulator
+from training.paper.network import PaperAutoencoder
+from training.simulate.simulator import Simulator
 
 MODEL = Path(__file__).parents[1] / "models/paper-core5"
 REGION = Region("chr21", 20_000_000, 22_500_000)  # 100,000 bins

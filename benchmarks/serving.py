@@ -21,7 +21,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.store.files import ORIGINAL
 from app.store.ingest import Limits, take_in
-from training.simulate import Simulator
+from training.simulate.simulator import Simulator
 
 CHR1 = Region("chr1", 0, 249_250_621)
 MARKS = ("H3K4me1", "H3K4me3", "H3K36me3", "H3K27me3")

@@ -19,9 +19,11 @@ from app.main import create_app
 from app.settings import Settings
 from app.store.ingest import Limits, take_in
 from tests.panelled import CHANNELS, write_panelled
-from training.dataset import Dataset, Index, create_dataset, finish
-from training.export import export
-from training.train import Recipe, start
+from training.data.dataset import Dataset, create_dataset, finish
+from training.data.index import Index
+from training.paper.export import export
+from training.paper.recipe import Recipe
+from training.paper.train import start
 
 MARKS = ("H3K4me1", "H3K4me3", "H3K36me3", "H3K27me3", "H3K9me3")
 CHRM = Region("chrM", 0, 16_571)

@@ -11,13 +11,14 @@ from sklearn.preprocessing import StandardScaler
 from tests.conftest import CHR21, CHRM, MARKS, TOY, random_tracks
 from training.baselines.boosting import WINDOW as BOOSTING_WINDOW
 from training.baselines.boosting import Boosting, hide
-from training.baselines.network import PaperNetwork
-from training.baselines.panel import NearestSample, Panel, PanelMean, similarity
 from training.baselines.ridge import Ridge, solve
+from training.baselines.samples import NearestSample, PanelMean, SampleMeans, similarity
 from training.baselines.surroundings import Surroundings, Track
-from training.dataset import Dataset, Index, create_dataset, finish
-from training.evaluate import impute_hidden
-from training.methods import Method
+from training.common.method import Method
+from training.data.dataset import Dataset, create_dataset, finish
+from training.data.index import Index
+from training.paper.evaluate import impute_hidden
+from training.paper.method import PaperNetwork
 
 METHODS: list[Method] = [
     PanelMean("panel-mean"),
@@ -113,12 +114,12 @@ def test_bins_that_the_sample_lacks(method: Method, dataset: Dataset, tmp_path: 
 
 def test_the_panel_mean_can_leave_a_sample_out(dataset: Dataset) -> None:
     everything = np.stack([dataset.values(sample) for sample in "ABC"])
-    panel = Panel(dataset, ["A", "B", "C"])
+    panel = SampleMeans(dataset, ["A", "B", "C"])
     np.testing.assert_allclose(panel.mean(), np.nanmean(np.arcsinh(everything), axis=0), rtol=1e-5)
     np.testing.assert_allclose(
         panel.mean("A")[:4], np.nanmean(np.arcsinh(everything[1:, :4]), axis=0), rtol=1e-4, atol=1e-6
     )
-    assert np.isnan(Panel(dataset, ["A", "C"]).mean("A")[4]).all()
+    assert np.isnan(SampleMeans(dataset, ["A", "C"]).mean("A")[4]).all()
     raw = PanelMean("raw", raw=True).fit(dataset, ["A", "B"], Path()).impute(dataset, "C", MARKS[:1])
     np.testing.assert_allclose(raw.values, np.nanmean(everything[:2], axis=0), rtol=1e-6)
 
@@ -148,8 +149,8 @@ def test_surroundings_stay_within_a_region() -> None:
         [nan, 4, nan, nan, nan, nan],
         [1.5, 1.5, 3, 4, 15, 15],
     ]
-    np.testing.assert_array_equal(track.look(np.arange(6)), np.array(expected, dtype=np.float32))
-    np.testing.assert_array_equal(track.look(np.array([3, 0])), np.array(expected, dtype=np.float32)[:, [3, 0]])
+    np.testing.assert_array_equal(track.features(np.arange(6)), np.array(expected, dtype=np.float32))
+    np.testing.assert_array_equal(track.features(np.array([3, 0])), np.array(expected, dtype=np.float32)[:, [3, 0]])
 
 
 def test_ridge_is_that_of_scikit_learn() -> None:

@@ -10,13 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import MARKS
-from training.__main__ import app
+from training.__main__ import command_line
 from training.baselines.boosting import Boosting
-from training.baselines.panel import NearestSample, PanelMean
 from training.baselines.ridge import Ridge
+from training.baselines.samples import NearestSample, PanelMean
 from training.benchmark.command import benchmark, open_bench
 from training.benchmark.comparison import compare
-from training.benchmark.entrants import METHODS, choose_methods
 from training.benchmark.protocols import (
     Case,
     Protocol,
@@ -27,15 +26,17 @@ from training.benchmark.protocols import (
     random_subsets,
     without_chromosomes,
 )
+from training.benchmark.registry import METHODS, choose_methods
 from training.benchmark.report import table
-from training.benchmark.results import Benchmark, Result, average
 from training.benchmark.run import panel_variance
-from training.dataset import Dataset
-from training.errors import BadData
-from training.methods import Imputed, Method
-from training.metrics import COMPARED, Measures, measure
+from training.common.errors import BadData
+from training.common.method import Imputed, Method
+from training.common.metrics import COMPARED, Measures, measure
+from training.common.results import Benchmark, Result, average
+from training.data.dataset import Dataset
 
 PNG = b"\x89PNG\r\n\x1a\n"
+APP = command_line(["benchmark"])
 
 QUICK: list[Method] = [
     PanelMean("panel-mean"),
@@ -263,7 +264,7 @@ def test_the_command_writes_everything(dataset: Dataset, tmp_path: Path) -> None
         "--subsets",
         "1",
     ]
-    run = CliRunner().invoke(app, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options])
+    run = CliRunner().invoke(APP, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options])
     assert run.exit_code == 0, run.output
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"benchmark.json", "benchmark.md", "marks.png", "sizes.png", "results", "data"}
@@ -293,18 +294,18 @@ def test_intervals_are_reported(dataset: Dataset, tmp_path: Path) -> None:
 
 def test_tracks_of_a_held_out_sample_are_drawn(dataset: Dataset, tmp_path: Path) -> None:
     options = ["--method", "panel-mean", "--protocol", "leave-one-out", "--example", "panel-mean", "A"]
-    run = CliRunner().invoke(app, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options])
+    run = CliRunner().invoke(APP, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options])
     assert run.exit_code == 0, run.output
     for name in ("panel-mean-scatter.png", "panel-mean-loci.png"):
         assert (tmp_path / name).read_bytes()[:8] == PNG
-    wrong = CliRunner().invoke(app, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options[:-1], "Z"])
+    wrong = CliRunner().invoke(APP, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options[:-1], "Z"])
     assert isinstance(wrong.exception, BadData)
     assert "Sample 'Z' is not in the data set" in str(wrong.exception)
 
 
 def test_explicit_chromosomes_are_one_fold(dataset: Dataset, tmp_path: Path) -> None:
     options = ["--method", "panel-mean", "--protocol", "chromosomes", "--chromosome", "chrM"]
-    run = CliRunner().invoke(app, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options])
+    run = CliRunner().invoke(APP, ["benchmark", str(dataset.folder), "--out", str(tmp_path), *options])
     assert run.exit_code == 0, run.output
     measured = Benchmark.model_validate_json((tmp_path / "benchmark.json").read_bytes())
     assert measured.folds == [["chrM"]]

@@ -15,16 +15,17 @@ from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
 from tests.conftest import random_tracks
-from training.__main__ import app
-from training.dataset import Dataset, open_dataset
+from training.__main__ import command_line
+from training.common.errors import BadData
+from training.data.dataset import Dataset, open_dataset
 from training.epifill.examples import normalise, panel_channels
-from training.epifill.layers import BOXES, HALO_BINS, Normaliser, follow, surroundings
+from training.epifill.layers import BOXES, HALO_BINS, Normaliser, interp, surroundings
 from training.epifill.method import EpifillImputer
-from training.epifill.network import Committee, RankNetwork, Readout, read, smooth_height, strengthen
+from training.epifill.network import Ensemble, RankNetwork, Readout, decode, rescale, smooth_height
 from training.epifill.panel import STEP, channel_names, write_panel
 from training.epifill.reference import KNOT_LEVELS, Reference, knot_quantiles, knots
-from training.epifill.train import EpifillRecipe, draw_visible, load_epifill, train_epifill
-from training.errors import BadData
+from training.epifill.train import draw_visible, train_epifill
+from training.epifill.training import EpifillRecipe, load_epifill
 
 MARKS = ("H3K27ac", "DNase", "H4K20me1")
 REGION = Region("chr21", 33_000_000, 33_300_000)
@@ -47,7 +48,7 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(*arguments: object) -> None:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(command_line(), [str(argument) for argument in arguments])
     assert result.exit_code == 0, (result.output, result.exception)
 
 
@@ -115,7 +116,7 @@ def test_a_committee_averages_the_logits_of_its_members() -> None:
     features = torch.randn(50, networks[0].skip.in_features)
     with torch.no_grad():
         expected = torch.sigmoid(torch.stack([network(features) for network in networks]).mean(dim=0))
-        found = Committee(networks)(features.T[None])
+        found = Ensemble(networks)(features.T[None])
     assert torch.allclose(found[0].permute(2, 0, 1), expected, atol=1e-5)
 
 
@@ -124,12 +125,12 @@ def test_bounds_hold_the_value_and_its_probability() -> None:
     heights = torch.linspace(0, 3, len(KNOT_LEVELS)).repeat(1, 2, 1)
     above = torch.rand(1, 2, len(KNOT_LEVELS) - 1, 40)
     ranks, nothing = torch.linspace(0, 1, len(KNOT_LEVELS)), torch.zeros(1, 2, 40)
-    imputed, lower, upper = read(above, heights, ranks, nothing, nothing, Readout())
+    imputed, lower, upper = decode(above, heights, ranks, nothing, nothing, Readout())
     assert (lower <= imputed).all()
     assert (imputed <= upper).all()
     straight = (1 - torch.linspace(0, 1, len(KNOT_LEVELS) + 1))[1:-1]
     one = torch.zeros(1, 1, 1)
-    _, lower, upper = read(straight[None, None, :, None], heights[:, :1], ranks, one, one, Readout(tail=0.25))
+    _, lower, upper = decode(straight[None, None, :, None], heights[:, :1], ranks, one, one, Readout(tail=0.25))
     edges = torch.cat([heights[0, 0], heights[0, 0, -1:] + 0.6])
     assert torch.asinh(lower).item() == pytest.approx(np.interp(0.25, np.linspace(0, 1, 25), edges), abs=1e-4)
     assert torch.asinh(upper).item() == pytest.approx(np.interp(0.75, np.linspace(0, 1, 25), edges), abs=1e-4)
@@ -140,10 +141,10 @@ def test_the_panel_counts_by_its_weight_and_at_the_hidden_marks_strength() -> No
     heights = torch.linspace(0, 3, len(KNOT_LEVELS)).repeat(1, 1, 1)
     above, ranks = torch.rand(1, 1, len(KNOT_LEVELS) - 1, 40), torch.linspace(0, 1, len(KNOT_LEVELS))
     raw, there = torch.rand(1, 1, 40) * 9, torch.ones(1, 1, 40)
-    (peers,) = follow(smooth_height(raw, there), heights / 2, heights)
+    (peers,) = interp(smooth_height(raw, there), heights / 2, heights)
     assert torch.allclose(peers[0, 0, 10], (2 * torch.asinh(raw[0, 0, 8:13].mean())).clamp(max=3), atol=1e-5)
     without, with_it, alone = (
-        torch.asinh(read(above, heights, ranks, peers, share * there, Readout())[0]) for share in (0, 0.12, 1)
+        torch.asinh(decode(above, heights, ranks, peers, share * there, Readout())[0]) for share in (0, 0.12, 1)
     )
     assert torch.allclose(alone, peers, atol=1e-5)
     assert torch.allclose(with_it, 0.88 * without + 0.12 * peers, atol=1e-5)
@@ -153,7 +154,7 @@ def test_a_hidden_mark_is_taken_to_be_as_strong_as_the_visible_ones() -> None:
     reference = torch.linspace(0, 2, len(KNOT_LEVELS)).repeat(2, 1)
     quantiles = torch.zeros(1, 2, len(KNOT_LEVELS))
     quantiles[0, 0] = torch.sinh(reference[0] + 0.4)
-    heights = strengthen(reference, quantiles, 0.5)
+    heights = rescale(reference, quantiles, 0.5)
     assert torch.allclose(heights[0, 0], reference[0] + 0.4, atol=1e-4)
     assert torch.allclose(heights[0, 1], reference[1] + 0.2, atol=1e-4)
 

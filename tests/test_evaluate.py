@@ -18,16 +18,19 @@ from app.core.model import Model
 from app.core.regions import Region
 from app.core.scores import pearson, score
 from tests.conftest import MARKS, TOY
-from training.counts import prepare_counts
-from training.dataset import Dataset
-from training.errors import BadCheckpoint, BadData, ExportRefused
-from training.evaluate import evaluate, impute_hidden, masked_training_values
-from training.export import check_agreement, export, mean_over_samples, read_evaluation
-from training.leave_one_out import leave_one_out
-from training.networks import SlidingAutoencoder
-from training.search import draw, search
-from training.table import table_1
-from training.train import Recipe, Training, fit, start, train, training_windows
+from training.common.errors import BadCheckpoint, BadData, ExportRefused
+from training.common.graph import Check, check_agreement
+from training.data.counts import prepare_counts
+from training.data.dataset import Dataset
+from training.paper.evaluate import evaluate, impute_hidden, masked_training_values
+from training.paper.evaluation import mean_over_samples, read_evaluation
+from training.paper.export import export, real_windows
+from training.paper.leave_one_out import leave_one_out
+from training.paper.network import SlidingAutoencoder
+from training.paper.recipe import Recipe
+from training.paper.search import draw, search
+from training.paper.table import table_1
+from training.paper.train import Training, fit, start, train, training_windows
 
 
 def test_export_writes_a_whole_model(models: Path) -> None:
@@ -50,9 +53,10 @@ def test_the_exported_file_tells_nothing_of_the_machine(models: Path) -> None:
 
 def test_export_refuses_a_graph_that_computes_something_else(dataset: Dataset, model: Model) -> None:
     other = SlidingAutoencoder(start(dataset, ["A"], replace(TOY, seed=7)).network)
-    check_agreement(SlidingAutoencoder(start(dataset, ["A"], TOY).network), model, dataset)
+    check = Check(real_windows(dataset, TOY.window), 1e-4)
+    check_agreement(SlidingAutoencoder(start(dataset, ["A"], TOY).network), model, check)
     with pytest.raises(ExportRefused, match="onnxruntime and torch differ by"):
-        check_agreement(other, model, dataset)
+        check_agreement(other, model, check)
 
 
 def test_a_refused_export_leaves_the_old_model(
@@ -60,7 +64,7 @@ def test_a_refused_export_leaves_the_old_model(
 ) -> None:
     export(start(dataset, ["A"], TOY), dataset, tmp_path / "m")
     before = (tmp_path / "m/model.onnx").read_bytes()
-    monkeypatch.setattr("training.export._AGREEMENT", -1.0)
+    monkeypatch.setattr("training.paper.export._AGREEMENT", -1.0)
     with pytest.raises(ExportRefused):
         export(start(dataset, ["A"], replace(TOY, seed=3)), dataset, tmp_path / "m")
     assert (tmp_path / "m/model.onnx").read_bytes() == before
@@ -190,7 +194,7 @@ def test_search_scores_the_held_out_fold_and_goes_on_where_it_was(
         fitted.append((training.recipe.hidden, len(windows)))
         fit(training, windows, masks)
 
-    monkeypatch.setattr("training.search.fit", counted)
+    monkeypatch.setattr("training.paper.search.fit", counted)
     assert search(dataset, ["A", "B"], recipe, tmp_path, [8, 16], [0.001, 0.1], 3) == scores
     assert fitted == [(16, 200)] * 3, "only the lost rows are trained again, each on two thirds of the windows"
     with pytest.raises(BadCheckpoint, match="holds another search"):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections import defaultdict
@@ -25,12 +26,13 @@ from typer.testing import CliRunner
 
 from app.core.assemblies import HG19
 from app.core.errors import EpifillError
-from training import fetch, roadmap
-from training.fetch import FetchFailed, fetch_files
-from training.intervals import write_intervals
-from training.ranges import HttpFile
-from training.remote import Retry
-from training.roadmap import BadSelection, Preset, RemoteFile, Source, locate, select_chromosomes, select_tracks
+from training.__main__ import COMMANDS, command_line, main
+from training.data import fetch, roadmap
+from training.data.download import Retry
+from training.data.fetch import FetchFailed, fetch_files
+from training.data.intervals import write_intervals
+from training.data.ranges import HttpFile
+from training.data.roadmap import BadSelection, Preset, RemoteFile, Source, locate, select_chromosomes, select_tracks
 
 AT_ONCE = Retry(attempts=3, first_pause_s=0)
 ONE_TRY = Retry(attempts=1, first_pause_s=0)
@@ -279,7 +281,7 @@ def test_a_fault_inside_the_data_is_not_hidden_by_the_parser(server, bigwig, tmp
 
 def test_pauses_double(server, tmp_path, monkeypatch):
     pauses: list[float] = []
-    monkeypatch.setattr("training.remote.time.sleep", pauses.append)
+    monkeypatch.setattr("training.data.download.time.sleep", pauses.append)
     server.files[f"{SIGNAL}.bigwig"] = b"x"
     server.always[f"{SIGNAL}.bigwig"] = "503"
     fetch_files(chr21(server), tmp_path, retry=Retry(attempts=4, first_pause_s=0.5))
@@ -361,7 +363,7 @@ def test_a_parser_panic_is_an_ordinary_failure(server, bigwig, tmp_path, monkeyp
         raise PanicException("index out of bounds")
 
     server.files[f"{SIGNAL}.bigwig"] = bigwig
-    monkeypatch.setattr("training.intervals.pybigtools.open", panic)
+    monkeypatch.setattr("training.data.intervals.pybigtools.open", panic)
     outcome = fetch_files(chr21(server), tmp_path, retry=AT_ONCE)
     assert "cannot be read as a bigWig: index out of bounds" in outcome.failed[f"{SIGNAL}.chr21.bigWig"]
 
@@ -379,7 +381,7 @@ def test_intervals_that_cannot_be_written_leave_nothing(server, bigwig, tmp_path
     server.files[f"{SIGNAL}.bigwig"] = bigwig
     overlapping = some_intervals(10, 0)
     overlapping["end"] += 100
-    monkeypatch.setattr("training.fetch.read_intervals", lambda *args: {"chr21": overlapping})
+    monkeypatch.setattr("training.data.fetch.read_intervals", lambda *args: {"chr21": overlapping})
     outcome = fetch_files(chr21(server), tmp_path, retry=AT_ONCE)
     assert "cannot be written" in outcome.failed[f"{SIGNAL}.chr21.bigWig"]
     assert list(tmp_path.iterdir()) == []
@@ -397,7 +399,7 @@ def test_what_reads_back_otherwise_is_refused(tmp_path, monkeypatch):
             real(self.path, "w").write(lengths, list(intervals)[:-1])
 
     monkeypatch.setattr(
-        "training.intervals.pybigtools.open", lambda path, mode="r": FullDisk(path) if mode == "w" else real(path)
+        "training.data.intervals.pybigtools.open", lambda path, mode="r": FullDisk(path) if mode == "w" else real(path)
     )
     with pytest.raises(FetchFailed, match="did not read back"):
         write_intervals({"chr21": table}, tmp_path / "x.bigWig")
@@ -633,7 +635,7 @@ def test_an_interrupt_ends_the_running_downloads(server, wig, tmp_path, monkeypa
         raise KeyboardInterrupt
 
     server.before_answer = hold
-    monkeypatch.setattr("training.fetch.threading", SimpleNamespace(Event=Stop))
+    monkeypatch.setattr("training.data.fetch.threading", SimpleNamespace(Event=Stop))
     with pytest.raises(KeyboardInterrupt):
         fetch_files([first, slow, last], tmp_path, jobs=2, retry=AT_ONCE, on_file=interrupt)
     assert (tmp_path / first.name).exists()
@@ -761,7 +763,6 @@ def test_help_names_the_options():
 
 
 def test_failures_end_with_lines_and_status_2(server, tmp_path, monkeypatch, capsys):
-    from training.__main__ import main  # with torch: seconds, so only here
 
     chosen = ["--sample", "E003", "--mark", "DNase", "--base-url", server.url, "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["training", "fetch", *chosen])
@@ -772,3 +773,25 @@ def test_failures_end_with_lines_and_status_2(server, tmp_path, monkeypatch, cap
     assert "HTTP 404 Not Found.\n" in said
     assert "1 of 1 files failed; run it again to fetch them.\n" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", ["fetch", "prepare", "counts", "simulate"])
+def test_getting_data_does_not_wait_for_torch(command):
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = ['training', '{command}', '--help']\n"
+        "try:\n"
+        "    runpy.run_module('training', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as ended:\n"
+        "    assert not ended.code, ended.code\n"
+        "print('torch' in sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert f"training {command} [OPTIONS]" in run.stdout
+    assert run.stdout.splitlines()[-1] == "False"
+
+
+def test_every_command_is_in_the_help():
+    output = CliRunner().invoke(command_line(), ["--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    for name in COMMANDS:
+        assert f" {name} " in output

@@ -21,9 +21,9 @@ from app.core.regions import Region
 from app.core.signal import Signal
 from tests.conftest import CHR21, CHRM, MARKS, TOY, random_tracks
 from tests.panelled import KNOTS, expected
-from training.dataset import Dataset
-from training.networks import PaperAutoencoder, SlidingAutoencoder
-from training.train import start
+from training.data.dataset import Dataset
+from training.paper.network import PaperAutoencoder, SlidingAutoencoder
+from training.paper.train import start
 
 
 def literal_procedure(network: PaperAutoencoder, values: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_squared_error, roc_auc_score
 
 from tests.conftest import CHR21, CHRM, random_tracks
-from training.annotations import promoter_bins, read_sites
-from training.calibration import coverage, reliability
-from training.dataset import Dataset
-from training.errors import BadData
-from training.metrics import COMPARED, LOWER_IS_BETTER, Measures, measure
+from training.common.calibration import coverage, reliability
+from training.common.errors import BadData
+from training.common.metrics import COMPARED, LOWER_IS_BETTER, MEASURES, Measures, measure
+from training.data.annotations import promoter_bins, read_sites
+from training.data.dataset import Dataset
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def test_every_measure_is_what_it_says(tracks: tuple[np.ndarray, np.ndarray]) ->
         catch1imp=(top_p & wide_t).sum() / 10,
         auc=roc_auc_score(top_t, p),
     )
-    for name in Measures.__dataclass_fields__:
+    for name in MEASURES:
         assert getattr(measures, name) == pytest.approx(getattr(expected, name), rel=1e-6), name
-    assert set(COMPARED) < set(Measures.__dataclass_fields__)
+    assert set(COMPARED) < set(MEASURES)
     assert "mse1obs" in LOWER_IS_BETTER
     assert "auc" not in LOWER_IS_BETTER
 
@@ -79,7 +79,7 @@ def test_a_bin_without_variance_has_no_weight(tracks: tuple[np.ndarray, np.ndarr
 
 def test_what_is_not_defined_is_none() -> None:
     nothing = measure(np.full(5, np.nan), np.ones(5))
-    assert nothing == Measures(None, None, None, None, 0)
+    assert nothing == Measures(None, None, None, None, 0, reason=nothing.reason)
     one = measure(np.array([2.0]), np.array([1.0]))
     assert (one.mse, one.mse1obs, one.match1, one.auc, one.pearson) == (1.0, 1.0, 1.0, None, None)
 

@@ -7,11 +7,12 @@ import pytest
 from app.core.assemblies import HG19
 from app.core.bigwig.write import BigWigWriter
 from app.core.regions import Region
-from training.counts import prepare_counts
-from training.dataset import INDEX_FILE, Dataset, open_dataset
-from training.errors import BadData
-from training.prepare import find_tracks, prepare
-from training.wig import WigTrack
+from training.common.errors import BadData
+from training.data.counts import prepare_counts
+from training.data.dataset import Dataset, open_dataset
+from training.data.index import INDEX_FILE
+from training.data.prepare import find_tracks, prepare
+from training.data.wig import WigTrack
 
 PLACES = (Region("chr1", 1_000_000, 1_002_500), Region("chr21", 500, 1000), Region("chrM", 0, 16_571))
 

@@ -16,7 +16,7 @@ from app.store.files import ORIGINAL
 from app.store.ingest import Limits, take_in
 from tests.conftest import MARKS
 from tests.test_ingest import sparse_track
-from training.dataset import Dataset
+from training.data.dataset import Dataset
 
 
 def ingest(folder: Path, region: Region | None = None) -> Distribution:

@@ -16,10 +16,12 @@ from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.errors import EpifillError
 from app.core.regions import Region
-from training.chromatin import BIN_BP, CORE_MARKS, LIBRARIES, MARKS, QUIESCENT, STATES, draw_segments
-from training.pvalue import local_background, poisson_neg_log10_p
-from training.resemblance import REAL_QUANTILES, Tracked, compare_with_real, measure, read_real, simulate_tracks
-from training.simulate import Simulator, command, merge, simulate_binned, write_sample
+from training.data.pvalue import local_background, poisson_neg_log10_p
+from training.simulate.chromatin import BIN_BP, CORE_MARKS, LIBRARIES, MARKS, QUIESCENT, STATES, draw_segments
+from training.simulate.command import command
+from training.simulate.compare import compare_with_real, read_real, simulate_tracks
+from training.simulate.simulator import Simulator, merge, simulate_binned, write_sample
+from training.simulate.statistics import REAL_QUANTILES, SampleTracks, measure
 
 BLOCK_BP = 1_000_000
 AROUND_BORDER = Region("chr21", 20 * BLOCK_BP - 50_000, 20 * BLOCK_BP + 50_000)
@@ -280,7 +282,7 @@ def test_comparison_of_simulated_tracks_with_themselves(tmp_path: Path) -> None:
         write_sample(SHARED, regions, sample, CORE_MARKS, tmp_path)
     read = read_real(tmp_path, HG19)
     assert read.regions == tuple(regions)
-    assert isinstance(read, Tracked)
+    assert isinstance(read, SampleTracks)
     np.testing.assert_array_equal(read.values, simulate_tracks(SHARED, regions, 2).values)
     out = tmp_path / "out"
     out.mkdir()

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from training.dataset import Dataset
-from training.errors import BadCheckpoint, BadData
-from training.networks import PaperAutoencoder, flop_per_bin
-from training.train import PRESETS, Recipe, chosen_recipe, cost, fit, load, save, start, train, training_windows
-from training.windows import draw_masks, draw_windows
+from training.common.errors import BadCheckpoint, BadData
+from training.data.dataset import Dataset
+from training.data.windows import draw_masks, draw_windows
+from training.paper.network import PaperAutoencoder, flop_per_bin
+from training.paper.recipe import PRESETS, Recipe, chosen_recipe
+from training.paper.train import cost, fit, load, save, start, train, training_windows
 
 SMALL = Recipe(hidden=24, windows=500, batch=300, iterations=6)
 
@@ -111,7 +112,7 @@ def test_batches_are_taken_in_turn_and_wrap_around(dataset: Dataset, monkeypatch
         seen.append(batch)
         return network.encode.bias.sum()
 
-    monkeypatch.setattr("training.train.cost", spy)
+    monkeypatch.setattr("training.paper.train.cost", spy)
     fit(start(dataset, ["A"], SMALL), windows, masks)
     everything = torch.from_numpy(windows)
     assert [len(batch) for batch in seen] == [300] * 6

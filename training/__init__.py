@@ -1,1 +1,1 @@
-"""The offline trainer: fetch, prepare or simulate, train, search, evaluate, export."""
+"""The trainer: get or simulate data, train, evaluate and export models. It uses `app.core` alone."""

@@ -1,42 +1,53 @@
 """`python -m training ...`: the trainer's commands."""
 
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 
 import typer
 
 from app.core.errors import EpifillError
-from training import counts, evaluate, export, fetch, leave_one_out, prepare, search, simulate, train
-from training.benchmark.command import command as benchmark
-from training.epifill.export import command as export_epifill
-from training.epifill.panel import command as panel
-from training.epifill.train import command as train_epifill
 
-app = typer.Typer(
-    help="Epifill's trainer: get data, train, evaluate and export imputation models.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+COMMANDS = {
+    "fetch": "training.data.fetch",
+    "prepare": "training.data.prepare",
+    "counts": "training.data.counts",
+    "simulate": "training.simulate.command",
+    "train": "training.paper.train",
+    "train-epifill": "training.epifill.train",
+    "panel": "training.epifill.panel",
+    "export-epifill": "training.epifill.export",
+    "search": "training.paper.search",
+    "evaluate": "training.paper.evaluate",
+    "leave-one-out": "training.paper.leave_one_out",
+    "benchmark": "training.benchmark.command",
+    "export": "training.paper.export",
+}
+"""Every command, in the order of the help, and the module whose function `command` it is."""
 
 
-app.command("fetch")(fetch.command)
-app.command("prepare")(prepare.command)
-app.command("counts")(counts.command)
-app.command("simulate")(simulate.command)
-app.command("train")(train.command)
-app.command("train-epifill")(train_epifill)
-app.command("panel")(panel)
-app.command("export-epifill")(export_epifill)
-app.command("search")(search.command)
-app.command("evaluate")(evaluate.command)
-app.command("leave-one-out")(leave_one_out.command)
-app.command("benchmark")(benchmark)
-app.command("export")(export.command)
+def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The named commands, or all; the modules of the others are not imported."""
+    app = typer.Typer(
+        help="Epifill's trainer: get data, train, evaluate and export imputation models.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_no_options)
+    for name in names:
+        app.command(name)(import_module(COMMANDS[name]).command)
+    return app
+
+
+def _no_options() -> None:
+    """Take no options: a callback keeps the command's name on the command line even if there is only one command."""
 
 
 def main() -> None:
     """Run one command; bad input ends with one line on standard error and exit status 2."""
+    wanted = [name for name in sys.argv[1:2] if name in COMMANDS]  # so that fetching does not wait for torch
     try:
-        app()
+        command_line(wanted or COMMANDS)()
     except EpifillError as error:
         typer.secho(str(error), fg="red", err=True)
         sys.exit(2)

@@ -1,1 +1,1 @@
-"""What an imputation method has to beat."""
+"""Simple imputation methods that a good one must beat."""

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from training.baselines.panel import Panel
+from training.baselines.samples import SampleMeans
 from training.baselines.surroundings import Surroundings, Track
-from training.dataset import Dataset
-from training.methods import Imputed, Method
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 
 WINDOW = Surroundings(offsets=(-16, -8, -4, -2, -1, 0, 1, 2, 4, 8, 16), widths=(5, 11, 41, 101, 401))
 _BLOCK = 1 << 16
@@ -20,15 +20,15 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class Boosting(Method):
-    """Gradient boosting of arcsinh(-log10 p): a model per mark, which serves any observed marks.
+    """Gradient boosting of arcsinh(-log10 p): one model per mark, for any set of observed marks.
 
-    Half of the rows have all other marks of their sample; in the others a random number of these is hidden, at least
-    one left, so that the trees learn what to do without.
+    Half of the rows have all other marks of their sample; in the others a random number of these is hidden (at least
+    one is left), so that the trees learn to work with missing marks.
 
     Attributes
     ----------
     with_mean
-        Whether the surroundings of the target's panel mean count as features too.
+        Whether the surroundings of the target's mean over the training samples are features too.
     rows
         Bins learned from per mark, over all samples.
     trees, learning_rate, leaves
@@ -44,14 +44,14 @@ class Boosting(Method):
     def fit(self, dataset: Dataset, samples: Sequence[str], folder: Path) -> "BoostingImputer":
         """Grow the trees of every mark that a sample has; a sample's own tracks are not in its panel mean."""
         rng = np.random.default_rng(self.seed)
-        panel = Panel(dataset, samples) if self.with_mean else None
+        panel = SampleMeans(dataset, samples) if self.with_mean else None
         drawn: dict[int, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {}
         for sample in samples:
             values = np.arcsinh(dataset.values(sample))
-            views = Views(dataset, values, panel.mean(without=sample) if panel else None)
+            views = TreeFeatures(dataset, values, panel.mean(without=sample) if panel else None)
             for target, truth in enumerate(values):
                 columns = rng.permutation(np.flatnonzero(~np.isnan(truth)))[: self.rows // len(samples)]
-                features = views.look(target, columns)
+                features = views.features(target, columns)
                 hide(features[: len(columns) // 2, : (len(values) - 1) * len(WINDOW)], rng)
                 drawn.setdefault(target, []).append((features, truth[columns]))
         return BoostingImputer(self.with_mean, tuple(samples), {t: self._grow(parts) for t, parts in drawn.items()})
@@ -95,12 +95,12 @@ class BoostingImputer:
     trees: dict[int, Trees | None]
 
     def impute(self, dataset: Dataset, sample: str, observed: Sequence[str]) -> Imputed:
-        """See `Imputer`; NaN where neither an observed mark nor, if it counts, the panel mean has a value."""
+        """See `Imputer`; NaN where neither an observed mark nor, if it is a feature, the samples' mean has a value."""
         rows = [dataset.marks.index(mark) for mark in observed]
         values = np.full((len(dataset.marks), dataset.n_bins), np.nan, dtype=np.float32)
         values[rows] = np.arcsinh(dataset.values(sample)[rows])
-        mean = Panel(dataset, self.samples).mean() if self.with_mean else None
-        views = Views(dataset, values, mean)
+        mean = SampleMeans(dataset, self.samples).mean() if self.with_mean else None
+        views = TreeFeatures(dataset, values, mean)
         imputed = np.full_like(values, np.nan)
         for target, trees in self.trees.items():
             if target in rows or trees is None:
@@ -109,35 +109,35 @@ class BoostingImputer:
             columns = np.flatnonzero(known)
             for first in range(0, len(columns), _BLOCK):
                 block = columns[first : first + _BLOCK]
-                imputed[target, block] = trees.predict(views.look(target, block))
+                imputed[target, block] = trees.predict(views.features(target, block))
         return Imputed(np.sinh(imputed))
 
 
-class Views:
-    """What the trees of each mark see; NaN = not measured.
+class TreeFeatures:
+    """The features of each mark's trees; NaN = not measured.
 
     Parameters
     ----------
     dataset
-        Whose regions.
+        The data set that has the regions.
     values
         The sample's tracks, arcsinh(-log10 p), float32 (marks, bins).
     mean
-        The panel mean likewise, if it counts.
+        The mean over the training samples likewise, if it is a feature.
     """
 
     def __init__(self, dataset: Dataset, values: NDArray[np.float32], mean: NDArray[np.float32] | None) -> None:
         self._own = [Track(track, dataset.offsets, WINDOW) for track in values]
         self._mean = [] if mean is None else [Track(track, dataset.offsets, WINDOW) for track in mean]
 
-    def look(self, target: int, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    def features(self, target: int, columns: NDArray[np.int64]) -> NDArray[np.float32]:
         """The surroundings of every mark but the target, then of its panel mean; float32 (bins, features)."""
         tracks = [track for row, track in enumerate(self._own) if row != target]
-        return np.concatenate([track.look(columns) for track in (*tracks, *self._mean[target : target + 1])]).T
+        return np.concatenate([track.features(columns) for track in (*tracks, *self._mean[target : target + 1])]).T
 
 
 def hide(features: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Set a random number of marks of every row to NaN, in place, at least one and not all, where there are two.
+    """Set a random number of marks of every row to NaN, in place: at least one, and not all. One mark alone stays.
 
     Parameters
     ----------

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines.panel import Panel
+from training.baselines.samples import SampleMeans
 from training.baselines.surroundings import Surroundings, Track
-from training.dataset import Dataset
-from training.methods import Imputed, Method
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 
 WINDOW = Surroundings(offsets=tuple(range(-20, 21)), widths=(101, 401, 1001))
 _BLOCK = 1 << 15
-"""Bins looked at at a time."""
+"""Bins per block of features."""
 
 Products = NDArray[np.float64]
 """X'X of a sample's features: 1, the surroundings of each mark, and those of each mark's panel mean."""
@@ -27,11 +27,11 @@ class Ridge(Method):
     Attributes
     ----------
     with_mean
-        Whether the surroundings of the target's panel mean count as features too.
+        Whether the surroundings of the target's mean over the training samples are features too.
     penalty
         λ, for features of unit variance and the mean squared error.
     every
-        Learn from every so-manieth bin; neighbours are alike.
+        Use every n-th bin for fitting; neighbouring bins are alike.
     """
 
     with_mean: bool = False
@@ -40,7 +40,7 @@ class Ridge(Method):
 
     def fit(self, dataset: Dataset, samples: Sequence[str], folder: Path) -> "RidgeImputer":
         """Sum up the products of every training sample; its own tracks are not in its panel mean."""
-        panel = Panel(dataset, samples)
+        panel = SampleMeans(dataset, samples)
         products = {}
         for sample in samples:
             values = np.arcsinh(dataset.values(sample))
@@ -48,7 +48,7 @@ class Ridge(Method):
             there = measured[measured.any(axis=1)].all(axis=0)
             columns = np.flatnonzero(there)[:: self.every]
             total = np.zeros((_features(dataset),) * 2)
-            for _, features in _look(dataset, values, panel.mean(without=sample), columns):
+            for _, features in _blocks(dataset, values, panel.mean(without=sample), columns):
                 total += features @ features.T
             products[sample] = (total, tuple(bool(track.any()) for track in measured))
         return RidgeImputer(self, products)
@@ -56,12 +56,12 @@ class Ridge(Method):
 
 @dataclass(frozen=True)
 class RidgeImputer:
-    """Solves for the weights of whatever marks are observed.
+    """Solves for the weights for any set of observed marks.
 
     Attributes
     ----------
     method
-        What was fitted.
+        The settings of the fit.
     products
         Per training sample its products, and which marks it has.
     """
@@ -70,24 +70,24 @@ class RidgeImputer:
     products: dict[str, tuple[Products, tuple[bool, ...]]]
 
     def impute(self, dataset: Dataset, sample: str, observed: Sequence[str]) -> Imputed:
-        """See `Imputer`; NaN where neither an observed mark nor, if it counts, the panel mean has a value."""
+        """See `Imputer`; NaN where neither an observed mark nor, if it is a feature, the samples' mean has a value."""
         rows = [dataset.marks.index(mark) for mark in observed]
         targets = [row for row in range(len(dataset.marks)) if row not in rows]
         weights = np.stack([self._weights(len(dataset.marks), rows, target) for target in targets])
         values = np.full((len(dataset.marks), dataset.n_bins), np.nan, dtype=np.float32)
         values[rows] = np.arcsinh(dataset.values(sample)[rows])
-        mean = Panel(dataset, list(self.products)).mean()
+        mean = SampleMeans(dataset, list(self.products)).mean()
         imputed = np.full_like(values, np.nan)
-        for columns, features in _look(dataset, values, mean, np.arange(dataset.n_bins)):
+        for columns, features in _blocks(dataset, values, mean, np.arange(dataset.n_bins)):
             imputed[targets, columns[0] : columns[-1] + 1] = weights @ features
         known = ~np.isnan(values[rows]).all(axis=0) | (~np.isnan(mean) if self.method.with_mean else False)
         return Imputed(np.where(known, np.sinh(imputed), np.float32(np.nan)))
 
     def _weights(self, marks: int, observed: list[int], target: int) -> NDArray[np.float32]:
-        """Weight of every feature, 0 for those that do not count; float32 (features,).
+        """Weight of every feature, 0 for unused ones; float32 (features,).
 
-        Of the training samples those count that have the target and all observed marks. If there is none, the observed
-        mark that fewest of the samples with the target have does not count, and so on.
+        The fit uses the training samples that have the target and all observed marks. If there is none, it drops the
+        observed mark that the fewest samples with the target have, and tries again.
         """
         with_target = [(total, has) for total, has in self.products.values() if has[target]]
         if not with_target:
@@ -138,21 +138,21 @@ def _features(dataset: Dataset) -> int:
 
 
 def _places(track: int) -> list[int]:
-    """Where the features of a track are; the marks come first, then their panel means."""
+    """Columns of a track's features; the marks come first, then their means over the training samples."""
     return list(range(1 + track * len(WINDOW), 1 + (track + 1) * len(WINDOW)))
 
 
-def _look(
+def _blocks(
     dataset: Dataset, values: NDArray[np.float32], mean: NDArray[np.float32], columns: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Columns, block by block, and their features, float32 (features, bins); not measured = the track's mean."""
+    """Blocks of columns and their features, float32 (features, bins); the track's mean stands in for missing values."""
     tracks = [Track(track, dataset.offsets, WINDOW) for track in (*values, *mean)]
     averages = [_average(track) for track in (*values, *mean)]
     for first in range(0, len(columns), _BLOCK):
         block = columns[first : first + _BLOCK]
         features = np.ones((_features(dataset), len(block)), dtype=np.float32)
         for i, (track, average) in enumerate(zip(tracks, averages, strict=True)):
-            features[_places(i)] = np.nan_to_num(track.look(block), nan=average)
+            features[_places(i)] = np.nan_to_num(track.features(block), nan=average)
         yield block, features
 
 

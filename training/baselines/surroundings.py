@@ -1,4 +1,4 @@
-"""What a regression sees of a track around a bin: single values, and means over wider stretches."""
+"""Features of a track around a bin: single values, and means over wider stretches."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where to look, in bins relative to a bin.
+    """The bins around a bin that are used.
 
     Attributes
     ----------
@@ -26,12 +26,12 @@ class Surroundings:
 
     @property
     def reach(self) -> int:
-        """Bins looked at on either side, at most."""
+        """Largest distance of a bin that is used."""
         return max(*map(abs, self.offsets), *(width // 2 for width in self.widths))
 
 
 class Track:
-    """A track whose surroundings can be looked at from any bin; beyond a region's end nothing is measured.
+    """A track with the surroundings of each of its bins; beyond a region's end nothing is measured.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Track:
     offsets
         First column of every region and the number of columns, int64 (regions + 1,).
     surroundings
-        What is looked at.
+        The bins that are used.
     """
 
     def __init__(self, values: NDArray[np.float32], offsets: NDArray[np.int64], surroundings: Surroundings) -> None:
@@ -54,8 +54,8 @@ class Track:
         self._sums = _cumulative(np.where(there, self._spread, 0))
         self._counts = _cumulative(there)
 
-    def look(self, columns: NDArray[np.int64] | slice) -> NDArray[np.float32]:
-        """What is seen from some bins, float32 (len(surroundings), bins); a mean is of the measured bins, or NaN."""
+    def features(self, columns: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Surroundings of some bins, float32 (len(surroundings), bins); a mean is of the measured bins, or NaN."""
         places = self._places[columns]
         seen = np.empty((len(self._surroundings), len(places)), dtype=np.float32)
         for row, offset in zip(seen, self._surroundings.offsets, strict=False):

@@ -7,8 +7,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from training.benchmark.results import Result, average
-from training.metrics import COMPARED
+from training.common.metrics import COMPARED
+from training.common.results import Result, average
 
 
 def draw_marks(results: Sequence[Result], methods: Sequence[str], path: Path) -> None:
@@ -47,7 +47,7 @@ def draw_sizes(results: Sequence[Result], methods: Sequence[str], path: Path) ->
 
 
 def draw_reliability(results: Sequence[Result], method: str, path: Path) -> None:
-    """Of one method's intervals: the share of the truth that they hold, and what is predicted beside what is true.
+    """Reliability of one method's intervals: the share of true values inside, and predicted against true signal.
 
     Both by tenths of predicted signal, a line per mark, the mean over the samples.
     """

@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-from training.annotations import promoter_bins, read_sites
 from training.benchmark.charts import draw_marks, draw_reliability, draw_sizes
-from training.benchmark.entrants import METHODS, choose_methods
 from training.benchmark.examples import draw_examples
 from training.benchmark.protocols import (
     Case,
@@ -20,13 +18,16 @@ from training.benchmark.protocols import (
     leave_one_out,
     random_subsets,
 )
+from training.benchmark.registry import METHODS, choose_methods
 from training.benchmark.report import report
-from training.benchmark.results import Benchmark, Results
 from training.benchmark.run import Bench
-from training.dataset import Dataset, check_samples, open_dataset
-from training.errors import BadData
-from training.methods import Method
-from training.progress import console, progress
+from training.benchmark.store import ResultStore
+from training.common.errors import BadData
+from training.common.method import Method
+from training.common.progress import console, progress
+from training.common.results import Benchmark
+from training.data.annotations import promoter_bins, read_sites
+from training.data.dataset import Dataset, check_samples, open_dataset
 
 RESULT_FILE, REPORT_FILE = "benchmark.json", "benchmark.md"
 
@@ -38,14 +39,14 @@ def benchmark(
     folds: Sequence[tuple[str, ...]] = (),
     seed: int = 0,
 ) -> Benchmark:
-    """Run what is not done yet, method by method, and write benchmark.json, benchmark.md and the figures.
+    """Compute the missing results, method by method, and write benchmark.json, benchmark.md and the figures.
 
     Parameters
     ----------
     cases
         What to impute, by protocol; a case of two protocols is imputed once.
     folds, seed
-        Where the cases come from.
+        How the cases were drawn; they go into benchmark.json.
     """
     everything = list(dict.fromkeys(case for some in cases.values() for case in some))
     if not everything:
@@ -83,10 +84,10 @@ def open_bench(dataset: Dataset, out: Path, tss: Path | None = None) -> Bench:
     """A bench in a folder, with the promoters of a BED file if there is one."""
     out.mkdir(parents=True, exist_ok=True)
     if tss is None:
-        return Bench(dataset, out, Results(out / "results", dataset))
+        return Bench(dataset, out, ResultStore(out / "results", dataset))
     promoters = promoter_bins(dataset, read_sites(tss))
     annotation = hashlib.sha256(promoters.tobytes()).hexdigest()
-    return Bench(dataset, out, Results(out / "results", dataset, annotation), promoters)
+    return Bench(dataset, out, ResultStore(out / "results", dataset, annotation), promoters)
 
 
 def command(

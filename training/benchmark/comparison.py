@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training.benchmark.results import Result, average
-from training.metrics import COMPARED, LOWER_IS_BETTER
+from training.common.metrics import COMPARED, LOWER_IS_BETTER
+from training.common.results import Result, average
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,23 @@
 
 from collections.abc import Callable
 
-from training.baselines.panel import Panel
+from training.baselines.samples import SampleMeans
 from training.benchmark.protocols import leave_one_out, measured_marks
 from training.benchmark.run import Bench
-from training.figures import Locus, draw_scatter, draw_tracks, find_locus
-from training.methods import Method
+from training.common.method import Method
+from training.paper.figures import Locus, draw_scatter, draw_tracks, find_locus
 
 
 def draw_examples(bench: Bench, method: Method, sample: str, advance: Callable[[], None] = lambda: None) -> None:
     """Impute each mark of a sample from its others, and draw all bins, and a locus of each mark.
 
     Writes METHOD-scatter.png and METHOD-loci.png into the bench's folder. The loci show the interval, if the method
-    gives one, and the mean of the training samples. The method's fit is taken from the benchmark, or made.
+    gives one, and the mean of the training samples. A fit of the benchmark is reused if there is one.
     """
     dataset = bench.dataset
     others = [other for other in dataset.samples if other != sample]
     imputer = bench.fit(method, others)
-    mean = Panel(dataset, others, raw=True).mean()
+    mean = SampleMeans(dataset, others, raw=True).mean()
     scatters, loci = [], []
     for case in leave_one_out(dataset, [sample]):
         imputed = imputer.impute(dataset, sample, case.observed)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Dataset, create_dataset, finish, open_dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.data.dataset import Dataset, create_dataset, finish, open_dataset
 
 
 class Protocol(StrEnum):
-    """How methods are put to the test."""
+    """What a benchmark hides from the methods."""
 
     LEAVE_ONE_OUT = "leave-one-out"
     SUBSETS = "subsets"
@@ -32,7 +32,7 @@ class Case:
     observed
         The marks that may be looked at, in the data set's order.
     chromosomes
-        Held out of the fit too, and then alone scored; none: fitted and scored everywhere.
+        Held out of the fit too, and the only ones that are scored; if empty, all are fitted and scored.
     """
 
     sample: str
@@ -56,7 +56,7 @@ def random_subsets(dataset: Dataset, samples: Sequence[str], draws: int, seed: i
     Parameters
     ----------
     draws
-        Sets per sample and number, all different; fewer where there are fewer.
+        Sets per sample and number of marks, all different; fewer if there are not as many.
     seed
         Decides the sets, of each sample by itself.
     """
@@ -100,7 +100,7 @@ def check_chromosomes(dataset: Dataset, chromosomes: Sequence[str]) -> tuple[str
 
 
 def measured_marks(dataset: Dataset, sample: str) -> tuple[str, ...]:
-    """The marks that a sample has a value of."""
+    """The marks of which a sample has a value."""
     values = dataset.values(sample)
     return tuple(mark for mark, track in zip(dataset.marks, values, strict=True) if not np.isnan(track).all())
 
@@ -112,7 +112,7 @@ def columns_on(dataset: Dataset, chromosomes: Sequence[str]) -> NDArray[np.bool_
 
 
 def without_chromosomes(dataset: Dataset, chromosomes: Sequence[str], folder: Path) -> Dataset:
-    """A data set of the regions on other chromosomes, copied into a folder, or found there."""
+    """A data set of the regions on other chromosomes, copied into a folder unless it is there."""
     kept = [region for region in dataset.index.regions if region[0] not in chromosomes]
     index = dataset.index.model_copy(update={"regions": kept})
     wanted = Dataset(folder, index)

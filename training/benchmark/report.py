@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from training.benchmark.comparison import compare
-from training.benchmark.results import Benchmark, Result, average
-from training.calibration import Reliability, coverage
-from training.metrics import COMPARED, LOWER_IS_BETTER, Measures
+from training.common.calibration import Reliability, coverage
+from training.common.metrics import COMPARED, LOWER_IS_BETTER, MEASURES
+from training.common.results import Benchmark, Result, average
 
-MEASURES = tuple(name for name in Measures.__dataclass_fields__ if name != "bins")
 Cell = float | None
 ByMethod = Mapping[str, Sequence[Result]]
 
@@ -20,7 +19,7 @@ def report(benchmark: Benchmark) -> str:
         f"{benchmark.bins:,} bins of {benchmark.bin_size_bp} bp ({benchmark.assembly}); marks:"
         f" {', '.join(benchmark.marks)}; seed {benchmark.seed}. Every method is fitted without the sample that it is"
         " tested on. Means are over the hidden tracks of a sample, then over the samples. Bold is best; `mse…` are the"
-        " better the lower, all else the higher. `training/metrics.py` has the formulas.",
+        " better the lower, all else the higher. `training/common/metrics.py` has the formulas.",
     ]
     if benchmark.leave_one_out:
         parts += _leave_one_out(_by_method(benchmark.leave_one_out, names))

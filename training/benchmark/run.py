@@ -1,4 +1,4 @@
-"""Fit every method, impute every case, score it against the truth; what was done is not done again."""
+"""Fit every method, impute every case, score it against the truth; results that exist are not computed again."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.benchmark.protocols import Case, columns_on, measured_marks, without_chromosomes
-from training.benchmark.results import Result, Results, fingerprint
-from training.calibration import reliability
-from training.dataset import Dataset
-from training.errors import BadData
-from training.methods import Imputed, Imputer, Method
-from training.metrics import measure
+from training.benchmark.store import ResultStore, fingerprint
+from training.common.calibration import reliability
+from training.common.errors import BadData
+from training.common.method import Imputed, Imputer, Method
+from training.common.metrics import measure
+from training.common.results import Result
+from training.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where methods are put to the test.
+    """A data set and a folder for comparing methods.
 
     Attributes
     ----------
@@ -35,13 +36,13 @@ class Bench:
 
     dataset: Dataset
     out: Path
-    results: Results
+    results: ResultStore
     promoters: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     def run(
         self, method: Method, cases: Sequence[Case], advance: Callable[[], None] = lambda: None
     ) -> dict[Case, Result]:
-        """Results of some cases; a fit is made once for all cases that share it, and only if one is not done."""
+        """Results of some cases; cases share fits, and a fit is made only if a result is missing."""
         done = {case: result for case in cases if (result := self.results.load(method, case))}
         for _ in done:
             advance()
@@ -62,7 +63,7 @@ class Bench:
         return {case: done[case] for case in cases}
 
     def fit(self, method: Method, samples: Sequence[str], chromosomes: tuple[str, ...] = ()) -> Imputer:
-        """Fit a method to some samples, without some chromosomes; methods that keep their fits on disk find them."""
+        """Fit a method to some samples, without some chromosomes; a method may reuse a fit that it has on disk."""
         dataset = self.dataset
         if chromosomes:
             folder = self.out / "data" / fingerprint(dataset.fingerprint, chromosomes)

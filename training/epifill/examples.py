@@ -1,4 +1,4 @@
-"""Training examples: every bin of every sample, as the network will see it, with a panel of the other samples."""
+"""Training examples: every bin of every sample, as input of the network, with a panel of the other samples."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.dataset import Dataset
+from training.data.dataset import Dataset
 from training.epifill.features import own_features, panel_features
 from training.epifill.layers import Normaliser
 from training.epifill.reference import Reference
@@ -18,7 +18,7 @@ _AT_ONCE = 100_000  # bins that are normalised in one go
 
 
 @dataclass(frozen=True)
-class Tracks:
+class NormalisedTracks:
     """One sample's tracks over all regions of a data set, each (marks, bins).
 
     Attributes
@@ -35,7 +35,7 @@ class Tracks:
 
 
 @torch.no_grad()
-def normalise(reference: Reference, raw: NDArray[np.float32], quantiles: NDArray[np.float32]) -> Tracks:
+def normalise(reference: Reference, raw: NDArray[np.float32], quantiles: NDArray[np.float32]) -> NormalisedTracks:
     """Give tracks the reference's distribution, with the quantile functions (marks, knots) of the whole tracks."""
     layer = Normaliser(reference)
     there = ~np.isnan(raw)
@@ -46,10 +46,10 @@ def normalise(reference: Reference, raw: NDArray[np.float32], quantiles: NDArray
         mapped = layer(torch.from_numpy(np.nan_to_num(raw[:, part]))[None], given)
         for whole, piece in zip((normalised, scores), mapped, strict=True):
             whole[:, part] = np.where(there[:, part], piece[0].numpy(), np.float32(np.nan))
-    return Tracks(np.asarray(raw), normalised, scores)
+    return NormalisedTracks(np.asarray(raw), normalised, scores)
 
 
-def panel_channels(samples: Sequence[Tracks]) -> NDArray[np.float32]:
+def panel_channels(samples: Sequence[NormalisedTracks]) -> NDArray[np.float32]:
     """Statistics of some samples at every bin, float32 (marks, STATISTICS, bins); NaN where none has a value."""
     channels = []
     for rows in zip(*((sample.normalised, sample.scores, sample.raw) for sample in samples), strict=True):
@@ -85,7 +85,7 @@ class Examples:
     panels: list[tuple[Tensor, Tensor]]
 
 
-def make_examples(dataset: Dataset, tracks: dict[str, Tracks], sample: str) -> Examples:
+def make_examples(dataset: Dataset, tracks: dict[str, NormalisedTracks], sample: str) -> Examples:
     """The examples of one sample; its panels are made of the others alone."""
     mine = tracks[sample]
     there = torch.from_numpy((~np.isnan(mine.normalised)).astype(np.float32))
@@ -97,7 +97,7 @@ def make_examples(dataset: Dataset, tracks: dict[str, Tracks], sample: str) -> E
     return Examples(own, there.T.contiguous(), target.T.contiguous(), panels)
 
 
-def _panel(dataset: Dataset, samples: Sequence[Tracks]) -> tuple[Tensor, Tensor]:
+def _panel(dataset: Dataset, samples: Sequence[NormalisedTracks]) -> tuple[Tensor, Tensor]:
     channels = panel_channels(samples)
     there = torch.from_numpy((~np.isnan(channels[:, 0])).astype(np.float32))
     filled = torch.from_numpy(np.nan_to_num(channels))

@@ -1,4 +1,4 @@
-"""What the network looks at in a bin, the same in training and in the exported graph."""
+"""Features of a bin, the same in training and in the exported graph."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,11 @@ BESIDE = OWN + len(PANEL_SHIFTS) + 3 + 3
 """Rows per mark of the sample's own features, and of the panel's."""
 
 _NONE = 9.0
-"""In place of a mark that is not visible, where the least of the visible ones is asked for."""
+"""Stands in for hidden marks when the minimum over the visible ones is taken."""
 
 
 def own_features(normalised: Tensor, observed: Tensor) -> Tensor:
-    """Of a sample's tracks: themselves and their means at several scales.
+    """Features of a sample's tracks: their values, and their means at several scales.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def own_features(normalised: Tensor, observed: Tensor) -> Tensor:
 
 
 def panel_features(mean: Tensor, normal: Tensor, raw: Tensor, there: Tensor) -> Tensor:
-    """Of the panel's channels, each (batch, marks, bins), 0 where it has nothing; (batch, BESIDE, marks, bins)."""
+    """Features of the panel, (batch, BESIDE, marks, bins), from channels (batch, marks, bins) that are 0 if missing."""
     height = torch.asinh(raw)
     channels = torch.cat([mean, normal, height], dim=1)
     means = [part.chunk(3, dim=1) for part in surroundings(channels, there)]
@@ -41,12 +41,12 @@ def panel_features(mean: Tensor, normal: Tensor, raw: Tensor, there: Tensor) -> 
 
 
 def assemble(own: Tensor, visible: Tensor, beside: Tensor | None = None, there: Tensor | None = None) -> Tensor:
-    """Everything that the network looks at.
+    """All features of the network.
 
     Parameters
     ----------
     own, beside
-        (batch, OWN, marks, bins) and, unless the network sees no panel, (batch, BESIDE, marks, bins).
+        (batch, OWN, marks, bins) and, unless the network takes no panel, (batch, BESIDE, marks, bins).
     visible, there
         (batch, marks, bins), 1 where a mark has a value and is not hidden; where the panel has one.
 

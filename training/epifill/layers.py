@@ -27,13 +27,13 @@ HALO_BINS = BOXES[-1] // 2
 
 
 def normal_scores() -> NDArray[np.float64]:
-    """Standard normal quantile of each of KNOT_LEVELS, the ends drawn in; float64 (knots,)."""
+    """Standard normal quantile of each of KNOT_LEVELS, clipped at the ends; float64 (knots,)."""
     scores: NDArray[np.float64] = norm.ppf(np.clip(KNOT_LEVELS, 0.02, 1 - 3e-5))
     return scores
 
 
-def rise(values: Tensor, dim: int, step: float = 0.0) -> Tensor:
-    """Values that rise along an axis, by `step` at least: each is lifted to its predecessor and `step` if it must."""
+def cummax(values: Tensor, dim: int, step: float = 0.0) -> Tensor:
+    """Cumulative maximum along an axis; with a `step`, each value exceeds the one before by at least that."""
     rows = list(values.unbind(dim))
     for i in range(1, len(rows)):
         rows[i] = rows[i].maximum(rows[i - 1] + step)
@@ -42,14 +42,14 @@ def rise(values: Tensor, dim: int, step: float = 0.0) -> Tensor:
 
 def knots_of(quantiles: Tensor) -> Tensor:
     """Quantile functions (..., knots), -log10 p-value, as strictly rising knots in arcsinh; as `reference.knots`."""
-    return rise(torch.asinh(quantiles), -1, NARROWEST)
+    return cummax(torch.asinh(quantiles), -1, NARROWEST)
 
 
 class Normaliser(nn.Module):
     """Give every track the reference's distribution, or a normal one: piecewise linear maps between knots.
 
-    Below the first knot they are constant, beyond the last one parallel to arcsinh. What comes out for a mark without
-    quantiles means nothing; `own_features` hides it.
+    Below the first knot they are constant, beyond the last one parallel to arcsinh. The result for a mark without
+    quantiles is meaningless; `own_features` masks it.
     """
 
     reference: Tensor
@@ -64,12 +64,12 @@ class Normaliser(nn.Module):
     def forward(self, signal: Tensor, quantiles: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised signal and normal scores, each (batch, marks, bins), of a signal (batch, marks, bins)."""
         height, xs = torch.asinh(signal), knots_of(quantiles)
-        normalised, scores = follow(height, xs, self.reference, self.scores)
+        normalised, scores = interp(height, xs, self.reference, self.scores)
         beyond = (height - xs[..., -1:]).clamp(min=0)
         return normalised + beyond, scores + beyond / 2
 
 
-def follow(values: Tensor, xs: Tensor, *ys: Tensor) -> list[Tensor]:
+def interp(values: Tensor, xs: Tensor, *ys: Tensor) -> list[Tensor]:
     """Piecewise linear maps of values, constant beyond the ends: a sum of clipped ramps between each two knots.
 
     Parameters
@@ -126,7 +126,7 @@ def box(rows: Tensor, taps: int, dilation: int) -> Tensor:
 
 
 def shift(rows: Tensor, bins: int) -> Tensor:
-    """Each bin becomes the one `bins` further right; 0 beyond the ends."""
+    """Shift rows left by `bins` (right if negative); 0 beyond the ends."""
     length = rows.shape[-1]
     reach = max(PANEL_SHIFTS)
     return F.pad(rows, (reach, reach))[..., reach + bins : reach + bins + length]

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from app.core.tiles import cut, run_tiles
-from training.dataset import Dataset
+from training.common.method import Imputed, Method
+from training.data.dataset import Dataset
 from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import HALO_BINS
 from training.epifill.network import INTERVAL_COVERAGE, Readout
 from training.epifill.reference import knot_quantiles
-from training.epifill.train import EpifillRecipe, EpifillTraining, train_epifill
-from training.methods import Imputed, Method
+from training.epifill.train import train_epifill
+from training.epifill.training import EpifillRecipe, EpifillTraining
 
 _TILE_BINS = 16 * HALO_BINS
 
@@ -29,9 +30,9 @@ class Epifill(Method):
     recipe
         How it is trained; the method's own seed takes the place of the recipe's.
     readout
-        How values are read off the predicted ranks.
+        How values are decoded from the predicted ranks.
     with_panel
-        Whether it may look at the panel when it imputes.
+        Whether it uses the panel when it imputes.
     """
 
     recipe: EpifillRecipe = EpifillRecipe()  # noqa: RUF009  (frozen)
@@ -46,7 +47,7 @@ class Epifill(Method):
 
 @dataclass(frozen=True)
 class EpifillImputer:
-    """A trained committee."""
+    """A trained ensemble."""
 
     training: EpifillTraining
     readout: Readout

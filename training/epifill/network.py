@@ -1,4 +1,4 @@
-"""The network: how likely a hidden track is to pass each of its quantiles, at every bin; and the graph around it."""
+"""The network gives the probability, per bin, that a hidden track exceeds each quantile; and the graph around it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.epifill.features import assemble, count_features, own_features, panel_features
-from training.epifill.layers import STATISTICS, Normaliser, box, follow, knots_of, rise
+from training.epifill.layers import STATISTICS, Normaliser, box, cummax, interp, knots_of
 from training.epifill.reference import KNOT_LEVELS, Reference
 
 THRESHOLD_LEVELS = KNOT_LEVELS[1:]
-"""The network predicts for each of these levels the probability that the track passes its quantile there."""
+"""The network predicts for each of these levels the probability that the track exceeds its quantile."""
 
 BEYOND = 0.6
 """Width of the stretch above the highest threshold, arcsinh(-log10 p)."""
 
 PEER_BINS = 5
-"""Bins over which the panel's mean is smoothed before it goes straight into the result."""
+"""Bins over which the panel's mean is smoothed before it is blended into the result."""
 
 INTERVAL_COVERAGE = 0.8
 """Share of the measured values that should lie between lower and upper."""
@@ -28,7 +28,7 @@ INTERVAL_COVERAGE = 0.8
 class RankNetwork(nn.Module):
     """A bin's features -> per mark and threshold, the logit of the probability to lie above it.
 
-    A perceptron beside a linear map: what is linear is learned at once, and extrapolates.
+    A perceptron plus a linear map: the linear part is learned quickly, and extrapolates.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class RankNetwork(nn.Module):
     hidden
         Units of each hidden layer.
     panel
-        Whether it sees the panel.
+        Whether it takes the panel.
     dropout
         Share of hidden units that are left out while training.
     """
@@ -66,7 +66,7 @@ class RankNetwork(nn.Module):
         return out.reshape(-1, self.marks, len(THRESHOLD_LEVELS))
 
 
-class Committee(nn.Module):
+class Ensemble(nn.Module):
     """Several trained networks of one shape as one stack of convolutions; their logits are averaged."""
 
     def __init__(self, networks: Sequence[RankNetwork]) -> None:
@@ -118,7 +118,7 @@ def _convolution(weight: Tensor, bias: Tensor, groups: int = 1) -> nn.Conv1d:
 
 @dataclass(frozen=True)
 class Readout:
-    """How one value and an interval are read off the probabilities of a bin.
+    """How a bin's probabilities are decoded to one value and an interval.
 
     The mean of arcsinh serves the mean squared error and the correlation of arcsinh, the mean of the values the
     peaks, the mean of their square roots what lies between, and the mean rank the order of low values.
@@ -131,12 +131,12 @@ class Readout:
     rank
         Weight of the mean rank less one half, in arcsinh.
     panel
-        Weight of the panel's mean -log10 p as it is, brought to the hidden mark's strength. It keeps peaks that the
-        networks, of few samples, do not trust.
+        Weight of the panel's mean -log10 p as it is, brought to the hidden mark's strength. It keeps peaks that
+        networks trained on few samples underestimate.
     strength
         How much of the visible marks' strength relative to the reference is taken for the hidden mark's.
     tail
-        Probability that is cut off on either side of the interval.
+        Probability outside of the interval on either side.
     """
 
     height: float = 0.4
@@ -154,7 +154,7 @@ class EpifillGraph(nn.Module):
     reference: Tensor
     ranks: Tensor
 
-    def __init__(self, reference: Reference, seeing: Committee, blind: Committee, readout: Readout) -> None:
+    def __init__(self, reference: Reference, seeing: Ensemble, blind: Ensemble, readout: Readout) -> None:
         super().__init__()
         self.normalise = Normaliser(reference)
         self.seeing, self.blind, self.readout = seeing, blind, readout
@@ -176,10 +176,10 @@ class EpifillGraph(nn.Module):
         seen = self.seeing(assemble(own, observed, beside, there))
         unseen = self.blind(assemble(own, observed))
         probabilities = torch.where(there.amax(dim=1)[:, None, None] > 0, seen, unseen)
-        heights = strengthen(self.reference, quantiles, self.readout.strength)
+        heights = rescale(self.reference, quantiles, self.readout.strength)
         weight = self.readout.panel * there
-        (peers,) = follow(smooth_height(raw, there), self.reference[None], heights)
-        return read(probabilities, heights, self.ranks, peers, weight, self.readout)
+        (peers,) = interp(smooth_height(raw, there), self.reference[None], heights)
+        return decode(probabilities, heights, self.ranks, peers, weight, self.readout)
 
 
 def smooth_height(raw: Tensor, there: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ def smooth_height(raw: Tensor, there: Tensor) -> Tensor:
     return torch.asinh(box(raw, PEER_BINS, 1) / box(there, PEER_BINS, 1).clamp(min=1e-6))
 
 
-def strengthen(reference: Tensor, quantiles: Tensor, share: float) -> Tensor:
+def rescale(reference: Tensor, quantiles: Tensor, share: float) -> Tensor:
     """The quantile function that each mark is taken to have, arcsinh(-log10 p), (batch, marks, knots).
 
     That of a visible mark is known. A hidden one is taken to be as much stronger or weaker than the reference as the
@@ -196,14 +196,14 @@ def strengthen(reference: Tensor, quantiles: Tensor, share: float) -> Tensor:
     visible = (quantiles.amax(dim=-1, keepdim=True) > 0).float()
     known = knots_of(quantiles)
     excess = ((known - reference) * visible).sum(dim=1, keepdim=True) / visible.sum(dim=1, keepdim=True).clamp(min=1)
-    guessed = rise(reference + share * excess, -1)
+    guessed = cummax(reference + share * excess, -1)
     return torch.where(visible > 0, known, guessed.clamp(min=0))
 
 
-def read(
+def decode(
     probabilities: Tensor, heights: Tensor, ranks: Tensor, peers: Tensor, weight: Tensor, readout: Readout
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Imputed value and bounds, each -log10 p-value (batch, marks, bins).
+    """Decode probabilities to the imputed value and its bounds, each -log10 p-value (batch, marks, bins).
 
     Parameters
     ----------
@@ -214,9 +214,9 @@ def read(
     ranks
         Mean rank between two thresholds, (thresholds + 1).
     peers, weight
-        What the panel has, arcsinh(-log10 p), and how much it counts; (batch, marks, bins).
+        The panel's mean, arcsinh(-log10 p), and its weight; (batch, marks, bins).
     """
-    above = 1 - rise(1 - probabilities, 2)
+    above = 1 - cummax(1 - probabilities, 2)
     edges = torch.cat([heights, heights[..., -1:] + BEYOND], dim=-1)
     middles = (edges[..., 1:] + edges[..., :-1]) / 2
     values = torch.sinh(middles)
@@ -231,7 +231,7 @@ def read(
 
 
 def _crossing(above: Tensor, edges: Tensor, share: float) -> Tensor:
-    """Height that a bin passes with a probability of `share`, linear between edges; (batch, marks, bins)."""
+    """Height that a bin exceeds with a probability of `share`, linear between edges; (batch, marks, bins)."""
     total = edges[..., :1].expand(-1, -1, above.shape[-1])
     for k in range(edges.shape[-1] - 1):
         left = above[:, :, k - 1] if k else torch.ones_like(above[:, :, 0])

@@ -1,4 +1,4 @@
-"""Make a model's panel: a bigWig of means over samples per mark and statistic, and never of one sample alone."""
+"""Make a model's panel: a bigWig of means over samples per mark and statistic, never the track of a single sample."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -16,16 +16,16 @@ from app.core.bigwig.write import BigWigWriter
 from app.core.panel import panel_file
 from app.core.quantiles import LEVELS
 from app.core.regions import PIECE_BINS, Region, join_regions
+from training.common.errors import BadData
+from training.common.progress import console, progress
+from training.data.prepare import find_tracks
 from training.epifill.examples import normalise, panel_channels
 from training.epifill.layers import STATISTICS
 from training.epifill.reference import KNOT_LEVELS, Reference
-from training.epifill.train import load_epifill
-from training.errors import BadData
-from training.prepare import find_tracks
-from training.progress import console, progress
+from training.epifill.training import load_epifill
 
 FEWEST = len(STATISTICS) + 1
-"""Samples that a panel must have: with as many statistics as samples, the samples could be solved for."""
+"""Fewest samples of a panel: with as many statistics as samples, single samples could be reconstructed."""
 
 STEP = 1 / 64
 """Channels are rounded to this; it takes half of the room, and is far below what a track's noise is."""
@@ -60,12 +60,12 @@ def write_panel(
         Quantile functions of the samples that it was trained on, float32 (marks, knots); those of other samples are
         taken from their whole tracks.
     advance
-        Told the number of bins after every chunk.
+        Called with the number of bins after every chunk.
 
     Raises
     ------
     BadData
-        There are too few samples: a panel holds means, and shows no sample by itself.
+        There are too few samples: a panel holds means and must not reveal a single sample.
     """
     if len(samples) < FEWEST:
         raise BadData(f"A panel of {len(samples)} samples would show each of them; give {FEWEST} or more.")

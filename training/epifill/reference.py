@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.quantiles import LEVELS, quantile_function
-from training.dataset import Dataset
-from training.errors import BadData
+from training.common.errors import BadData
+from training.data.dataset import Dataset
 
 KNOT_LEVELS = (
     0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9,
     0.95, 0.97, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9965, 0.998, 0.999, 0.9995, 0.9999,
 )  # fmt: skip
-"""Levels of the quantile functions' knots. The top of a track is left to extrapolation: its maximum is one bin's."""
+"""Levels of the quantile functions' knots. They end below 1, as a track's maximum is a single bin."""
 
 NARROWEST = 1e-4
 """Least distance of two knots, arcsinh(-log10 p): many bins may share one value (no read, and the same background)."""
@@ -46,7 +46,7 @@ def knot_quantiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Reference:
-    """What every track of a mark is made to look like.
+    """The distribution to which every track of a mark is normalised.
 
     Attributes
     ----------

@@ -1,92 +1,29 @@
-"""Train the committee of networks: whole marks hidden, panels of the other samples, every seed a member."""
+"""Train the ensemble of networks: whole marks hidden, panels of the other samples, one member per seed."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from numpy.typing import NDArray
 from torch import Tensor
 
-from training.dataset import Dataset, check_samples, open_dataset
+from training.common.checkpoint import check_same_run
+from training.common.errors import BadData
+from training.common.progress import console, progress
+from training.data.dataset import Dataset, check_samples, open_dataset
 from training.epifill.examples import Examples, make_examples, normalise
 from training.epifill.features import assemble
-from training.epifill.network import BEYOND, Committee, EpifillGraph, RankNetwork, Readout
+from training.epifill.network import BEYOND, RankNetwork
 from training.epifill.reference import KNOT_LEVELS, Reference, sample_quantiles
-from training.errors import BadCheckpoint, BadData
-from training.progress import console, progress
-
-CHECKPOINT_FILE = "epifill.pt"
-
-
-@dataclass(frozen=True)
-class EpifillRecipe:
-    """Everything that decides a training run but the data.
-
-    Attributes
-    ----------
-    members, blind_members
-        Networks with a panel and without one, each from a seed of its own.
-    first, second
-        Units of the two hidden layers.
-    steps, batch
-        Mini-batches per member, and bins of a mini-batch, all of one sample.
-    learning_rate, weight_decay
-        AdamW's; the rate rises over 50 steps and falls as a cosine.
-    dropout
-        Share of hidden units left out.
-    fewer
-        Probability that a mini-batch's panel lacks one of the other samples: panels of several sizes are seen.
-    one_hidden
-        Probability that one mark of a bin is hidden; else 1 to all but one of them.
-    rank_weight
-        Weight of a threshold: its step in arcsinh(-log10 p), plus this times its step in rank.
-    averaging
-        Memory of the moving average of the weights, which is what is kept.
-    """
-
-    members: int = 4
-    blind_members: int = 1
-    first: int = 128
-    second: int = 96
-    steps: int = 1500
-    batch: int = 8192
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    dropout: float = 0.1
-    fewer: float = 0.6
-    one_hidden: float = 0.5
-    rank_weight: float = 0.3
-    averaging: float = 0.998
-    seed: int = 0
-
-
-@dataclass
-class EpifillTraining:
-    """Trained networks, and what they need to be used."""
-
-    recipe: EpifillRecipe
-    reference: Reference
-    samples: tuple[str, ...]
-    data: str
-    quantiles: dict[str, NDArray[np.float32]]
-    networks: list[RankNetwork]
-    seconds: float
-
-    def graph(self, readout: Readout) -> EpifillGraph:
-        """The whole model in the contract."""
-        seeing = Committee([network for network in self.networks if network.panel])
-        blind = Committee([network for network in self.networks if not network.panel])
-        return EpifillGraph(self.reference, seeing, blind, readout).eval()
+from training.epifill.training import CHECKPOINT_FILE, EpifillRecipe, EpifillTraining, load_epifill, save_epifill
 
 
 def train_epifill(dataset: Dataset, samples: Sequence[str], recipe: EpifillRecipe, out: Path) -> EpifillTraining:
-    """Train every member, or go on with those that are lacking.
+    """Train every member that the checkpoint does not have.
 
     Raises
     ------
@@ -103,8 +40,8 @@ def train_epifill(dataset: Dataset, samples: Sequence[str], recipe: EpifillRecip
     path = out / CHECKPOINT_FILE
     if path.exists():
         training = load_epifill(path)
-        if (training.recipe, training.data, training.samples) != (recipe, dataset.fingerprint, tuple(samples)):
-            raise BadCheckpoint(f"'{out}' holds another run (other data, samples or parameters); choose a new folder.")
+        found = (training.recipe, training.data, training.samples)
+        check_same_run(out, found, (recipe, dataset.fingerprint, tuple(samples)))
     out.mkdir(parents=True, exist_ok=True)
     total = recipe.members + recipe.blind_members
     if len(training.networks) == total:
@@ -117,7 +54,7 @@ def train_epifill(dataset: Dataset, samples: Sequence[str], recipe: EpifillRecip
             network = train_member(examples, reference, recipe, member, member < recipe.members, advance)
             training.networks.append(network)
             training.seconds += time.perf_counter() - began
-            _save(training, path)
+            save_epifill(training, path)
     return training
 
 
@@ -129,7 +66,7 @@ def train_member(
     panel: bool,
     advance: Callable[[float], None] = lambda steps: None,
 ) -> RankNetwork:
-    """Train one network; `advance` is told every step."""
+    """Train one network; `advance` is called after every step."""
     torch.manual_seed(1000 * recipe.seed + member)
     marks = len(reference.marks)
     network = RankNetwork(marks, (recipe.first, recipe.second), panel, recipe.dropout)
@@ -169,7 +106,7 @@ def threshold_weights(reference: Reference, rank_weight: float) -> tuple[Tensor,
     """Thresholds in the normalised signal, and how much each counts: (marks, thresholds) both.
 
     A threshold counts by how far the values on its two sides lie apart, so that the summed cross-entropies are a
-    proper score of the whole distribution that cares for values and, a little, for ranks.
+    proper score of the whole distribution with most weight on values and a little on ranks.
     """
     knots = np.concatenate([reference.knots, reference.knots[:, -1:] + BEYOND], axis=1)
     levels = np.array([*KNOT_LEVELS, 1.0])
@@ -188,7 +125,7 @@ def draw_visible(count: int, marks: int, one_hidden: float) -> Tensor:
 
 
 def _draw(examples: Examples, recipe: EpifillRecipe, panel: bool, marks: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A mini-batch: features (bins, features), target (bins, marks), and which of it is to be told (bins, marks)."""
+    """A mini-batch: features (bins, features), target (bins, marks), and a mask of what to predict (bins, marks)."""
     chosen = torch.randint(len(examples.own), (recipe.batch,))
     shown = draw_visible(recipe.batch, marks, recipe.one_hidden)
     beside = None
@@ -220,45 +157,6 @@ def _standardise(network: RankNetwork, examples: Sequence[Examples], batch: int)
     together = torch.cat(drawn)
     network.mean.copy_(together.mean(dim=0))
     network.scale.copy_(together.std(dim=0) + 0.05)
-
-
-def _save(training: EpifillTraining, path: Path) -> None:
-    """Write a checkpoint, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    state: dict[str, Any] = {
-        "recipe": asdict(training.recipe),
-        "marks": list(training.reference.marks),
-        "knots": torch.from_numpy(training.reference.knots),
-        "samples": list(training.samples),
-        "data": training.data,
-        "quantiles": {name: torch.from_numpy(values) for name, values in training.quantiles.items()},
-        "networks": [(network.panel, network.state_dict()) for network in training.networks],
-        "seconds": training.seconds,
-    }
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def load_epifill(path: Path) -> EpifillTraining:
-    """Read a checkpoint; raises BadCheckpoint."""
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        recipe = EpifillRecipe(**state["recipe"])
-        marks = tuple(state["marks"])
-        networks = []
-        for panel, weights in state["networks"]:
-            network = RankNetwork(len(marks), (recipe.first, recipe.second), panel, recipe.dropout)
-            network.load_state_dict(weights)
-            networks.append(network.eval())
-    except FileNotFoundError:
-        raise BadCheckpoint(f"'{path}' does not exist; train first.") from None
-    except Exception:
-        raise BadCheckpoint(f"'{path}' is no checkpoint of this trainer; train again.") from None
-    reference = Reference(marks, state["knots"].numpy())
-    quantiles = {name: values.numpy() for name, values in state["quantiles"].items()}
-    return EpifillTraining(
-        recipe, reference, tuple(state["samples"]), state["data"], quantiles, networks, state["seconds"]
-    )
 
 
 def command(

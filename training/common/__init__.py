@@ -1,0 +1,1 @@
+"""What every kind of model shares: methods and measures, checkpoints, the export, and how commands report."""

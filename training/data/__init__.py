@@ -1,0 +1,1 @@
+"""From files to binned tracks: fetch them, bin them into a data set, and draw windows from it."""

@@ -1,0 +1,1 @@
+"""The paper: its autoencoder, its recipe, its search, its test procedure."""

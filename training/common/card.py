@@ -13,6 +13,8 @@ def model_card(manifest: Manifest, figures: Mapping[str, str] | None = None) -> 
 
 {manifest.description}
 
+**Imputes {", ".join(manifest.marks)} in {manifest.assembly}.** {_where(manifest)}
+
 | | |
 |---|---|
 | marks | {", ".join(manifest.marks)} |
@@ -45,6 +47,9 @@ _LIMITS = "It sees only the sample's own marks, so it cannot tell what they do n
 _PANEL_LIMITS = """Where its panel has nothing it sees only the sample's own marks, and does much worse; answers say
 where that is. It compares tracks by their quantile functions over its training regions; a track that covers few of them
 is judged by what it has, and answers warn of that. It underestimates peaks that no training sample has."""
+
+
+_HEADINGS = {True: "### Where the panel has values", False: "### Elsewhere"}
 
 
 def _benchmark(manifest: Manifest) -> str:
@@ -90,8 +95,25 @@ def _figures(figures: Mapping[str, str]) -> str:
     return "".join(f"![{caption}]({name})\n\n*{caption}.*\n\n" for name, caption in figures.items())
 
 
+def _where(manifest: Manifest) -> str:
+    """Where it does how well, in a sentence: the mean correlation over marks of samples that it had not seen."""
+    found = {accuracy.panel: _mean(accuracy) for accuracy in manifest.accuracy}
+    if manifest.panel is None:
+        return f"Mean Pearson r on samples that it had not seen: {found.get(None, 'not measured')} (below)."
+    return (
+        f"Mean Pearson r on samples that it had not seen: {found.get(True, 'not measured')} where its panel of training"
+        f" samples has values ({manifest.panel.regions}), {found.get(False, 'not measured')} elsewhere."
+    )
+
+
+def _mean(accuracy: Accuracy) -> str:
+    known = [own.pearson for own in accuracy.marks if own.pearson is not None]
+    return f"{sum(known) / len(known):.2f}" if known else "not measured"
+
+
 def _accuracy(accuracy: Accuracy) -> str:
     lines = [
+        *([] if accuracy.panel is None else [_HEADINGS[accuracy.panel], ""]),
         accuracy.protocol,
         "",
         "| mark | Pearson | Pearson, arcsinh | Spearman | MSE, arcsinh | bins |",

@@ -11,6 +11,9 @@ from training.common.results import Benchmark, Result, average
 METHOD_NAME = "epifill"
 """Name of this kind of model in a benchmark."""
 
+WITHOUT_PANEL = "epifill-blind"
+"""Name of the same without a panel."""
+
 FIGURES = {
     "marks.png": "Accuracy per mark, beside every other method",
     "sizes.png": "Accuracy on all hidden marks, by the number of observed ones (random sets)",
@@ -36,9 +39,14 @@ def pictures_of(folder: Path) -> dict[Path, str]:
     return {folder / name: caption for name, caption in FIGURES.items() if (folder / name).is_file()}
 
 
-def accuracy_of(benchmark: Benchmark) -> Accuracy:
-    """Accuracy per mark with each sample left out in turn, the mean over the samples."""
-    own = _own(benchmark)
+def accuracy_of(benchmark: Benchmark) -> list[Accuracy]:
+    """Accuracy per mark with each sample left out in turn, with the panel and, if it was measured, without."""
+    without = [result for result in benchmark.leave_one_out if result.method == WITHOUT_PANEL]
+    return [_accuracy(benchmark, _own(benchmark), True), *([_accuracy(benchmark, without, False)] if without else [])]
+
+
+def _accuracy(benchmark: Benchmark, own: list[Result], panel: bool) -> Accuracy:
+    """The mean over the samples."""
     rows = []
     for mark in benchmark.marks:
         fields = {name: average(own, name, mark) for name in ("pearson", "pearson_arcsinh", "spearman", "mse_arcsinh")}
@@ -46,9 +54,10 @@ def accuracy_of(benchmark: Benchmark) -> Accuracy:
         rows.append(MarkAccuracy(mark=mark, bins=bins, **{name: _rounded(value) for name, value in fields.items()}))
     return Accuracy(
         protocol=f"Leave one sample out of {', '.join(sorted({result.sample for result in own}))}: each mark of the"
-        f" held-out sample hidden alone and imputed from its other marks by a model of the remaining samples;"
-        f" {benchmark.bins:,} bins of {benchmark.bin_size_bp} bp.",
+        f" held-out sample hidden alone and imputed from its other marks by a model of the remaining samples"
+        f"{'' if panel else ' that sees no panel'}; {benchmark.bins:,} bins of {benchmark.bin_size_bp} bp.",
         marks=rows,
+        panel=panel,
     )
 
 

@@ -71,7 +71,7 @@ def export_epifill(
     labels = Labels(
         version,
         description or "Ranks predicted from the sample's own marks and a panel of training samples.",
-        [accuracy_of(benchmark)] if benchmark else [],
+        accuracy_of(benchmark) if benchmark else [],
         pictures_of(figures) if figures else {},
     )
     return write_model(

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from app.cli import main
-from app.client import server as server_module
+from app.client import connection
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from tests.conftest import CHR21
@@ -99,7 +99,7 @@ def job(status: str, **changes: Any) -> dict[str, Any]:
     figures = {"pearson": 0.5, "pearson_arcsinh": 0.61, "spearman": None, "mse_arcsinh": 0.25, "bins": 1200}
     mean = figures | {"pearson": 0.4}
     return {
-        "id": "j1", "sample": "s1", "status": status, "reason": None,
+        "id": "j1", "sample": "s1", "sample_name": "a liver", "status": status, "reason": None,
         "model": {"name": "toy", "version": "1.0.0"},
         "observed": ["H3K4me1"], "masked": [], "targets": ["H3K4me3"], "regions": None,
         "progress": {"bins_done": total // 2, "bins_total": total, "bins_per_second": 1234.5, "seconds_left": 3725.2},
@@ -107,6 +107,15 @@ def job(status: str, **changes: Any) -> dict[str, Any]:
         "warnings": ["H3K4me1 looks like [bold]fold changes."] if status == "finished" else [],
         "created": "2026-01-02T03:04:05Z", "started": None, "ended": None, "expires": None,
         "links": links, **changes,
+    }  # fmt: skip
+
+
+def sample(*tracks: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A sample as the API shows it."""
+    return {
+        "id": "s1", "name": "a liver", "assembly": "hg19", "temporary": False,
+        "created": "2026-01-02T03:04:05Z", "expires": "2026-02-01T03:04:05Z",
+        "tracks": list(tracks), "links": {"self": "/v1/samples/s1"}, **changes,
     }  # fmt: skip
 
 
@@ -221,7 +230,7 @@ def scripted() -> Iterator[Scripted]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         handler.scripted = Scripted(f"http://127.0.0.1:{server.server_port}")
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        handler.scripted.on("GET /v1/samples/s1", gives({"id": "s1"}))
+        handler.scripted.on("GET /v1/samples/s1", gives(sample()))
         handler.scripted.on("POST /v1/samples/s1/imputations", gives(job("queued"), 202))
         yield handler.scripted
         server.shutdown()
@@ -245,7 +254,7 @@ START = "POST /v1/samples/s1/imputations"
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(connection, "PATIENCE_S", 0.2)
 
 
 # The request
@@ -280,7 +289,7 @@ def test_an_upload_that_breaks_off_is_sent_again(run: Run, scripted: Scripted, t
     assert (status, out) == (0, "j1\n"), errors
     first, second = scripted.requests("PUT /v1/samples/s1/tracks/H3K4me1")
     assert first.body == second.body == BYTES
-    assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a"}
+    assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a", "temporary": True}
     assert "Uploaded H3K4me1" in errors
 
 
@@ -371,8 +380,10 @@ def test_lists_are_read_page_by_page(run: Run, scripted: Scripted) -> None:
     status, out, _ = run("list", "--server", scripted.url)
     assert status == 0
     assert len(scripted.asked) == 3
-    for text in ("job-0", "job-1", "job-2", "running", "toy 1.0.0", "H3K4me3", "50%", "2026-01-0"):
-        assert text in out
+    assert [line.split("\t") for line in out.splitlines()] == [
+        [f"job-{n}", "a liver", "running", "0.500", "toy 1.0.0", "H3K4me3", "2026-01-02T03:04:05+00:00"]
+        for n in range(3)
+    ]
 
 
 # Watching
@@ -612,7 +623,7 @@ def test_a_job_that_has_ended_can_be_listed_and_watched_but_not_cancelled(
     status, out, _ = run("list", "--server", server.url)
     assert status == 0
     (row,) = [line for line in out.splitlines() if submitted.id in line]
-    for text in ("finished", "toy", "H3K4me3", "100%"):
+    for text in ("a liver", "finished", "toy", "H3K4me3", "1.000"):
         assert text in row
     status, out, _ = run("watch", submitted.id, "--server", server.url)
     assert (status, out) == (0, submitted.said.stdout.partition("\n")[2])

@@ -21,7 +21,7 @@ def create(
     """Create a sample to hang tracks on. Without an assembly, the first track decides."""
     if new.assembly:
         get_assembly(new.assembly)
-    sample = stored.create(owner, new.name, new.assembly, settings.max_samples_per_owner)
+    sample = stored.create(owner, new.name, new.assembly, settings.max_samples_per_owner, new.temporary)
     response.headers["Location"] = links.sample(sample)["self"]
     return SampleAnswer.of(sample, [], stored.expires(sample, []), links)
 

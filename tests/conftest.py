@@ -19,6 +19,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.store.ingest import Limits, take_in
 from tests.panelled import CHANNELS, write_panelled
+from tests.scripted import impatient, invoke, scripted  # noqa: F401  (fixtures)
 from training.dataset import Dataset, Index, create_dataset, finish
 from training.export import export
 from training.train import Recipe, start

@@ -23,7 +23,6 @@ from app.client.terminal import (
     local,
     messages,
     plain_table,
-    printable,
     show,
 )
 from app.client.tracks import TRACK_HELP
@@ -103,13 +102,13 @@ def list_jobs(as_json: AsJson = False, server: ServerUrl = DEFAULT_SERVER, key: 
 
 def _table(found: "Sequence[Job]") -> Table:
     wide = console.width >= _WIDE
-    table = plain_table("id", "sample", "status", "submitted", *(("targets", "model") if wide else ()))
+    rows = []
     for job in found:
         done = _share(job)
         status = f"{job.status} {done:.0%}" if done is not None and not job.ended else job.status
         more = (", ".join(job.targets), model_of(job)) if wide else ()
-        table.add_row(job.id, printable(job.sample_name), status, local(job.created), *more)
-    return table
+        rows.append((job.id, job.sample_name, status, local(job.created), *more))
+    return plain_table(("id", "sample", "status", "submitted", *(("targets", "model") if wide else ())), rows, "sample")
 
 
 def _fields(job: "Job") -> list[object]:

@@ -52,11 +52,8 @@ def list_samples(as_json: AsJson = False, server: ServerUrl = DEFAULT_SERVER, ke
 
 
 def _table(found: "Sequence[Sample]") -> Table:
-    table = plain_table("id", "name", "assembly", "tracks", "deleted on")
-    for sample in found:
-        marks = str(len(sample.tracks))
-        table.add_row(sample.id, printable(sample.name), sample.assembly or "-", marks, local(sample.expires)[:10])
-    return table
+    rows = [(one.id, one.name, one.assembly or "-", str(len(one.tracks)), local(one.expires)[:10]) for one in found]
+    return plain_table(("id", "name", "assembly", "tracks", "deleted on"), rows, "name", ("tracks",))
 
 
 def _fields(sample: "Sample") -> list[object]:
@@ -92,15 +89,13 @@ def show_sample(
 
 
 def _track_table(tracks: "Sequence[Track]") -> Table:
-    table = plain_table("mark", "status", "covers", "MB", "file")
-    for column in table.columns[2:4]:
-        column.justify = "right"
+    rows = []
     for track in tracks:
         covered = track.quality and track.quality.covered_fraction
         share = "-" if covered is None else f"{covered:.2%}"
         size = "-" if track.bytes is None else f"{track.bytes / 1e6:,.1f}"
-        table.add_row(track.mark, track.status, share, size, printable(track.file_name or "-"))
-    return table
+        rows.append((track.mark, track.status, share, size, track.file_name or "-"))
+    return plain_table(("mark", "status", "covers", "MB", "file"), rows, "file", ("covers", "MB"))
 
 
 def _track_fields(track: "Track") -> list[object]:

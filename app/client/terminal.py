@@ -1,7 +1,7 @@
 """What the commands against a server share: their options, and how they show things to people and to programs."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
 from app.client.tracks import read_tracks
 from app.core.errors import EpifillError
@@ -96,11 +97,21 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def plain_table(*columns: str) -> Table:
-    """An empty table without lines, its first column an id that is never cut."""
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in table.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"
+def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]], cut: str, right: Sequence[str] = ()) -> Table:
+    """A table without lines, a line for each row.
+
+    Parameters
+    ----------
+    cut
+        The column that is cut where the terminal is too narrow, and no other.
+    right
+        Columns of numbers.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name != cut, justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in row))
     return table
 
 

@@ -74,7 +74,7 @@ def show_sample(
     with connected(server, key) as service:
         sample = service.sample(sample_id)
     if as_json:
-        print_json(sample.model_dump(mode="json"))
+        print_json(sample.model_dump(mode="json", exclude_unset=True))
         return
     on_terminal = sys.stdout.isatty()
     if on_terminal:

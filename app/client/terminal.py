@@ -79,7 +79,7 @@ def show(
         What stands in a line, in order; None for what is not known.
     """
     if as_json:
-        print_json([one.model_dump(mode="json") for one in found])
+        print_json([one.model_dump(mode="json", exclude_unset=True) for one in found])
     elif sys.stdout.isatty():
         console.print(table(found))
     else:

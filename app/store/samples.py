@@ -248,10 +248,12 @@ class Samples:
 
     def _find_track(self, session: Session, owner: str, sample_id: str, mark: str) -> Track:
         sample = self._find(session, owner, sample_id)
-        for track in self._tracks_of(session, sample.id):
+        tracks = self._tracks_of(session, sample.id)
+        for track in tracks:
             if track.mark == mark:
                 return track
-        raise UnknownTrack("The sample has no such track; GET /v1/samples/{sample} lists those that it has.")
+        there = ", ".join(track.mark for track in tracks) or "none yet"
+        raise UnknownTrack(f"The sample has no track of this mark; those that it has: {there}.", mark[:80])
 
     def _tracks_of(self, session: Session, sample_id: str) -> list[Track]:
         return list(session.exec(select(Track).where(Track.sample_id == sample_id).order_by(col(Track.mark))))

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from app import __version__
-from app.client.command import jobs
+from app.client.jobs import jobs
+from app.client.samples import samples
 from app.client.tracks import TRACK_HELP, read_tracks
 from app.core.errors import EpifillError
 from app.jobs import QUIET
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.core.manifest import Manifest
     from app.offline import Result
     from app.store.keys import Keys
 
@@ -81,47 +80,24 @@ def serve(
 
 
 @cli.command("models")
-def list_models(models: ModelsFolder = None) -> None:
-    """List the installed models, what they go by, and their accuracy."""
-    from app.core.model import Model, find_models
+def show_models(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show the figures of this model's card.")] = None,
+    models: ModelsFolder = None,
+) -> None:
+    """List the installed models; with a NAME, show that model's accuracy by mark, beside other methods, and more."""
+    from app.cards import card, overview
+    from app.core.model import Model, find_models, load_model
 
-    folder = _settings(models=models).models
-    manifests = [Model(path, threads=1).manifest for path in find_models(folder)]
+    settings = _settings(models=models)
+    if name:
+        for part in card(load_model(settings.models, name, threads=1).manifest):
+            console.print(part, markup=False, highlight=False)
+        return
+    manifests = [Model(path, threads=1).manifest for path in find_models(settings.models)]
     if not manifests:
-        raise BadOption(f"'{folder}' holds no model; give a folder of models with --models.")
-    table = Table("", *(f"{manifest.name} {manifest.version}" for manifest in manifests))
-    facts = [_facts(manifest) for manifest in manifests]
-    for name in facts[0]:
-        table.add_row(name, *(known[name] for known in facts))
-    console.print(table)
-    for manifest in manifests:
-        if manifest.benchmark:
-            console.print(_measures(f"{manifest.name} and other methods", manifest.benchmark))
-        if manifest.reliability:
-            console.print(_measures(f"Truth inside {manifest.name}'s interval", {"share": manifest.reliability}))
-
-
-def _facts(manifest: "Manifest") -> dict[str, str]:
-    """What a model imputes, from what, and how well."""
-    panel, levels, interval = manifest.panel, manifest.quantile_levels, manifest.interval_coverage
-    known = [m.pearson_arcsinh for a in manifest.accuracy[:1] for m in a.marks if m.pearson_arcsinh is not None]
-    return {
-        "marks": ", ".join(manifest.marks),
-        "signal": f"{manifest.units}, {manifest.bin_size_bp}-bp bins, {manifest.assembly}",
-        "quantiles": f"{len(levels)} levels, of each whole track" if levels else "-",
-        "panel": f"{len(panel.channels)} channels of {len(panel.samples)} samples, {panel.regions}" if panel else "-",
-        "interval": f"{interval:.0%}" if interval else "-",
-        "Pearson r of arcsinh": f"{sum(known) / len(known):.3f} (mean over marks)" if known else "not measured",
-    }
-
-
-def _measures(title: str, methods: Mapping[str, Mapping[str, float | None]]) -> Table:
-    """A row of figures for each method."""
-    names = list(dict.fromkeys(name for figures in methods.values() for name in figures))
-    table = Table("", *names, title=title)
-    for method, figures in methods.items():
-        table.add_row(method, *("-" if (value := figures.get(name)) is None else f"{value:.3f}" for name in names))
-    return table
+        raise BadOption(f"'{settings.models}' holds no model; give a folder of models with --models.")
+    console.print(overview(manifests))
+    console.print("`epifill models NAME` shows a model's figures.", highlight=False)
 
 
 @cli.command()
@@ -236,6 +212,7 @@ def _check_dask() -> None:
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
 cli.add_typer(jobs, name="jobs")
+cli.add_typer(samples, name="samples")
 
 
 @keys.command("create")

@@ -19,6 +19,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.store.ingest import Limits, take_in
 from tests.panelled import CHANNELS, write_panelled
+from tests.scripted import impatient, invoke, scripted  # noqa: F401  (fixtures)
 from training.data.dataset import Dataset, create_dataset, finish
 from training.data.index import Index
 from training.paper.export import export

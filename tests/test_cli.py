@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -210,19 +211,58 @@ def test_bad_input_is_one_line_and_leaves_no_file(
 def test_models_are_listed() -> None:
     result = run("models")
     assert result.returncode == 0
+    (row,) = [line for line in result.stdout.splitlines() if "epifill-core5" in line]
+    name, assembly, size, accuracy, marks = (cell.strip() for cell in row.split("│")[1:-1])
+    assert name.startswith("epifill-core5 1.")
+    assert "hg19" in assembly
+    assert (size, marks) == ("25 bp", ", ".join(MARKS))
+    assert re.fullmatch(r"0\.\d\d with panel, 0\.\d\d without", accuracy)
     assert "paper-core5" in result.stdout
-    assert "H3K4me1, H3K4me3" in result.stdout
+    assert "boosting" not in result.stdout
+
+
+@pytest.mark.parametrize("name", ["epifill-core5", "paper-core5"])
+def test_the_figures_of_a_models_card_are_shown(name: str) -> None:
+    """On a terminal of 80 columns: every figure of every mark and method, with the protocol."""
+    result = run("models", name, COLUMNS="80")
+    assert result.returncode == 0, result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    manifest = json.loads((ROOT / "models" / name / "model.json").read_text())
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines() if "│" in line]
+    measures = ("pearson", "pearson_arcsinh", "spearman", "mse_arcsinh")
+    figures = [(own["mark"], own, measures) for found in manifest["accuracy"] for own in found["marks"]]
+    figures += [(method, own, (*measures, "auc")) for method, own in (manifest.get("benchmark") or {}).items()]
+    for first, own, names in figures:
+        cells = [first, *("-" if own[measure] is None else f"{own[measure]:.3f}" for measure in names)]
+        assert cells in [row[: len(cells)] for row in rows], cells
+    for mark, share in (manifest.get("reliability") or {}).items():
+        assert [mark, f"{share:.3f}"] in rows
+    said = " ".join(result.stdout.split())
+    for text in ("assembly hg19", manifest["provenance"]["regions"], manifest["data_licence"]):
+        assert text in said
+    for accuracy in manifest["accuracy"]:
+        assert accuracy["protocol"] in said
+
+
+def test_no_scores_are_shown_where_nothing_was_masked(models: Path, tracks: dict[str, Path], tmp_path: Path) -> None:
+    options = [*track_options(tracks, "H3K4me1", "H3K4me3"), "--model", "toy", "--models", models]
+    result = run("impute", *options, "--region", "chrM", "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "H3K36me3" in result.stdout
+    for word in ("Pearson", "Spearman", "MSE"):
+        assert word not in result.stdout
 
 
 def test_no_model_is_told(tmp_path: Path) -> None:
     assert "holds no model" in refused(run("models", "--models", tmp_path))
+    assert "Model 'other' is not installed" in refused(run("models", "other"))
     assert "holds none; set EPIFILL_MODELS" in refused(run("serve", EPIFILL_MODELS=str(tmp_path)))
     assert "The setting 'port' is wrong" in refused(run("serve", EPIFILL_PORT="high"))
 
 
 def test_version_and_help() -> None:
     assert run("--version").stdout.startswith("epifill 0.")
-    for command in ("serve", "impute", "models", "demo"):
+    for command in ("serve", "impute", "models", "demo", "jobs", "samples"):
         result = run(command, "--help")
         assert result.returncode == 0
         assert "Usage" in result.stdout

@@ -249,3 +249,39 @@ def test_what_was_kept_long_enough_is_deleted(tmp_path: Path) -> None:
     assert folder.imputations() == [young.id]
     folder.close()
     engine.dispose()
+
+
+def test_a_temporary_sample_goes_with_its_last_imputation(tmp_path: Path) -> None:
+    """And one whose imputation never came, or was deleted by a server that died on the way, when it expires."""
+    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+    folder = DataFolder(tmp_path / "data")
+    jobs, samples = Imputations(engine, folder, 30), Samples(engine, folder, 90)
+    made = samples.create("o", "made for it", None, 9, temporary=True)
+    waiting = samples.create("o", "still uploading", None, 9, temporary=True)
+    kept = samples.create("o", "kept", None, 9)
+    rows = [new_row(n) for n in range(3)]
+    for row, stored in zip(rows, (made, made, kept), strict=True):
+        row.sample_id = stored.id
+        jobs.create(row, lambda place: place.mkdir(), 9)
+        jobs.cancel_or_delete("o", row.id)
+
+    def there() -> set[str]:
+        with Session(engine) as session:
+            return set(session.exec(select(Sample.id)))
+
+    for row, left in zip(rows, ({made.id}, set(), set()), strict=True):
+        with Session(engine) as session:
+            session.exec(update(ImputationJob).where(ImputationJob.id == row.id).values(expires=now()))
+            session.commit()
+        (gone,) = jobs.expire()
+        assert gone.id == row.id
+        samples.leave(gone.owner, gone.sample_id)
+        samples.leave(gone.owner, gone.sample_id)  # as another server might
+        assert there() == {waiting.id, kept.id} | left
+    with Session(engine) as session:
+        session.exec(update(Sample).where(Sample.id == waiting.id).values(created=now() - timedelta(days=91)))
+        session.commit()
+    samples.expire()
+    assert there() == {kept.id}
+    folder.close()
+    engine.dispose()

@@ -7,10 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,213 +17,35 @@ import httpx2
 import numpy as np
 import pytest
 
-from app.cli import main
-from app.client import server as server_module
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from tests.conftest import CHR21
-from tests.server import Server, free_port, interruptible, serve
-
-KEY = "epf_0123456789_secret"
-BYTES = bytes(range(256)) * 4096
-SHA256 = hashlib.sha256(BYTES).hexdigest()
-
-DRAWN = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
-"""For a process that draws its bars as it goes, as on a terminal."""
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`epifill jobs ...` in this process: its exit status, standard output and standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("EPIFILL_SERVER", raising=False)
-    monkeypatch.delenv("EPIFILL_API_KEY", raising=False)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["epifill", "jobs", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return (int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
-
-
-def refused(result: tuple[int, str, str]) -> str:
-    """One line on standard error, exit status 2."""
-    status, _, errors = result
-    assert status == 2, result
-    assert len(errors.strip().splitlines()) == 1, errors
-    return errors.strip()
-
-
-def last_line(result: tuple[int, str, str]) -> str:
-    """What is said after the progress bar; exit status 2."""
-    assert result[0] == 2, result
-    return result[2].strip().splitlines()[-1]
-
-
-@contextmanager
-def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python module that runs until the block ends."""
-    command = [sys.executable, "-m", *arguments]
-    pipe, own = subprocess.PIPE, {**os.environ, **environment}
-    with subprocess.Popen(command, env=own, stdout=pipe, stderr=pipe, text=True, preexec_fn=interruptible) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-def read_until(text: str, running: subprocess.Popen[str]) -> str:
-    """What a process has said on standard error when it has said the text."""
-    assert running.stderr
-    seen = ""
-    while text not in seen:
-        piece = running.stderr.read(1)
-        assert piece, seen
-        seen += piece
-    return seen
-
-
-def job(status: str, **changes: Any) -> dict[str, Any]:
-    """A job as the API shows it."""
-    own = "/v1/imputations/j1"
-    links: dict[str, Any] = {"self": own, "events": f"{own}/events"}
-    if status == "finished":
-        tracks = {"imputed": f"{own}/tracks/H3K4me3.bigWig", "lower": None}
-        links |= {"manifest": f"{own}/manifest.json", "hub": f"{own}/hub.txt", "tracks": {"H3K4me3": tracks}}
-    total = {"queued": 0, "running": 1000, "finished": 1000}.get(status, 500)
-    figures = {"pearson": 0.5, "pearson_arcsinh": 0.61, "spearman": None, "mse_arcsinh": 0.25, "bins": 1200}
-    mean = figures | {"pearson": 0.4}
-    return {
-        "id": "j1", "sample": "s1", "status": status, "reason": None,
-        "model": {"name": "toy", "version": "1.0.0"},
-        "observed": ["H3K4me1"], "masked": [], "targets": ["H3K4me3"], "regions": None,
-        "progress": {"bins_done": total // 2, "bins_total": total, "bins_per_second": 1234.5, "seconds_left": 3725.2},
-        "scores": {"H3K4me1": {"model": figures, "panel_mean": mean}} if status == "finished" else None,
-        "warnings": ["H3K4me1 looks like [bold]fold changes."] if status == "finished" else [],
-        "created": "2026-01-02T03:04:05Z", "started": None, "ended": None, "expires": None,
-        "links": links, **changes,
-    }  # fmt: skip
-
-
-@dataclass
-class Asked:
-    """A request that came in."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-Answer = Callable[["Handler"], None]
-
-
-@dataclass
-class Scripted:
-    """A service that answers each path with the next of its answers, and with the last one from then on."""
-
-    url: str
-    answers: dict[str, list[Answer]] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-
-    def on(self, call: str, *answers: Answer) -> None:
-        self.answers[call] = list(answers)
-
-    def requests(self, call: str) -> list[Asked]:
-        return [request for request in self.asked if f"{request.method} {request.path}" == call]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """One connection to the scripted service."""
-
-    protocol_version = "HTTP/1.1"
-    scripted: Scripted
-
-    def answer(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        path = self.path.partition("?")[0]
-        self.scripted.asked.append(Asked(self.command, path, dict(self.headers), self.rfile.read(length)))
-        answers = self.scripted.answers.get(f"{self.command} {path}", [gives({"detail": f"No {path}."}, 404)])
-        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
-
-    do_GET = do_POST = do_PUT = do_DELETE = answer
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def gives(content: Any, status: int = 200) -> Answer:
-    """A whole answer: bytes, or something as JSON."""
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
-
-    def answer(handler: Handler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
-
-
-def drops(handler: Handler) -> None:
-    """No answer: the connection ends once the request has been read."""
-    handler.close_connection = True
-
-
-def streams(*states: dict[str, Any], wait: threading.Event | None = None) -> Answer:
-    """Events, and then the end of the connection, at once or when the test says so."""
-
-    def answer(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Type", "text/event-stream")
-        handler.send_header("Connection", "close")
-        handler.end_headers()
-        for state in states:
-            handler.wfile.write(f": still here\n\nid: 1\ndata: {json.dumps(state)}\n\n".encode())
-        handler.wfile.flush()
-        if wait:
-            wait.wait(30)
-
-    return answer
-
-
-def breaks_after(count: int, content: bytes = BYTES, wait: threading.Event | None = None) -> Answer:
-    """A file that promises all its bytes and breaks off, or stalls at first; a range of it comes whole."""
-
-    def answer(handler: Handler) -> None:
-        asked = handler.headers.get("Range", "")
-        first = int(asked.removeprefix("bytes=").removesuffix("-") or 0)
-        if first >= len(content):
-            gives({"detail": "Past the end."}, 416)(handler)
-            return
-        handler.send_response(206 if first else 200)
-        handler.send_header("Content-Length", str(len(content) - first))
-        if first:
-            handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
-        handler.end_headers()
-        handler.wfile.write(content[first:] if first else content[:count])
-        handler.wfile.flush()
-        if wait:
-            wait.wait(30)
-        handler.close_connection = True
-
-    return answer
+from tests.scripted import (
+    BYTES,
+    DRAWN,
+    KEY,
+    SHA256,
+    START,
+    Run,
+    Scripted,
+    breaks_after,
+    drops,
+    gives,
+    job,
+    last_line,
+    on_terminal,
+    process,
+    read_until,
+    refused,
+    streams,
+)
+from tests.server import Server, free_port, serve
 
 
 @pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    handler = type("OwnHandler", (Handler,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        handler.scripted = Scripted(f"http://127.0.0.1:{server.server_port}")
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        handler.scripted.on("GET /v1/samples/s1", gives({"id": "s1"}))
-        handler.scripted.on("POST /v1/samples/s1/imputations", gives(job("queued"), 202))
-        yield handler.scripted
-        server.shutdown()
+def run(invoke: Run) -> Run:
+    """`epifill jobs ...` in this process."""
+    return partial(invoke, "jobs")
 
 
 @pytest.fixture
@@ -240,12 +61,6 @@ def finished(scripted: Scripted) -> Scripted:
 
 TRACK = "GET /v1/imputations/j1/tracks/H3K4me3.bigWig"
 EVENTS = "GET /v1/imputations/j1/events"
-START = "POST /v1/samples/s1/imputations"
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "PATIENCE_S", 0.2)
 
 
 # The request
@@ -280,7 +95,7 @@ def test_an_upload_that_breaks_off_is_sent_again(run: Run, scripted: Scripted, t
     assert (status, out) == (0, "j1\n"), errors
     first, second = scripted.requests("PUT /v1/samples/s1/tracks/H3K4me1")
     assert first.body == second.body == BYTES
-    assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a"}
+    assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a", "temporary": True}
     assert "Uploaded H3K4me1" in errors
 
 
@@ -371,8 +186,44 @@ def test_lists_are_read_page_by_page(run: Run, scripted: Scripted) -> None:
     status, out, _ = run("list", "--server", scripted.url)
     assert status == 0
     assert len(scripted.asked) == 3
-    for text in ("job-0", "job-1", "job-2", "running", "toy 1.0.0", "H3K4me3", "50%", "2026-01-0"):
-        assert text in out
+    assert [line.split("\t") for line in out.splitlines()] == [
+        [f"job-{n}", "a liver", "running", "0.500", "toy 1.0.0", "H3K4me3", "2026-01-02T03:04:05+00:00"]
+        for n in range(3)
+    ]
+
+
+def test_lists_fit_a_terminal_of_80_columns(scripted: Scripted) -> None:
+    ids = [f"{n}" * 32 for n in range(3)]
+    names = ["liver", "a name that is far too long for its column, donor 3", "\x1b[31mred"]
+    shown = [job("running", id=name, sample_name=given) for name, given in zip(ids, names, strict=True)]
+    scripted.on("GET /v1/imputations", gives({"imputations": shown, "next": None}))
+    lines = on_terminal("jobs", "list", "--server", scripted.url).rstrip("\n").split("\n")
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["id", "sample", "status", "submitted"]
+    for line, own in zip(lines[1:], ids, strict=True):
+        assert line.startswith(own)
+        assert "running 50%" in line
+        assert "2026-01-0" in line
+    assert " a name that is" in lines[2]
+    wide = on_terminal("jobs", "list", "--server", scripted.url, columns=140)
+    assert "toy 1.0.0" in wide
+    assert "H3K4me3" in wide
+    assert wide.count("\n") == 4
+
+
+def test_lists_are_json_where_it_is_asked_for(run: Run, scripted: Scripted) -> None:
+    """With all that the server says, on standard output alone."""
+    scripted.on("GET /v1/imputations", gives({"imputations": [job("running"), job("finished")], "next": None}))
+    status, out, errors = run("list", "--json", "--server", scripted.url)
+    assert (status, errors) == (0, "")
+    first, second = json.loads(out)
+    assert first["sample_name"] == "a liver"
+    assert second["scores"]["H3K4me1"]["model"]["pearson"] == 0.5
+    assert first["observed"] == ["H3K4me1"]
+    scripted.on("GET /v1/imputations", gives({"imputations": [], "next": None}))
+    assert run("list", "--json", "--server", scripted.url) == (0, "[]\n", "")
+    assert run("list", "--server", scripted.url) == (0, "", "")
 
 
 # Watching
@@ -545,6 +396,19 @@ def test_a_job_that_ends_before_it_is_cancelled_stays(run: Run, scripted: Script
     assert "Cancelled j1" in run("cancel", "j1", "--server", scripted.url)[1]
 
 
+# Deleting
+
+
+def test_only_jobs_that_have_ended_are_deleted(run: Run, scripted: Scripted) -> None:
+    scripted.on("GET /v1/imputations/j1", gives(job("running")))
+    said = refused(run("delete", "j1", "--server", scripted.url))
+    assert said == "The job j1 is running; stop it first with `epifill jobs cancel j1`."
+    assert not scripted.requests("DELETE /v1/imputations/j1")
+    scripted.on("GET /v1/imputations/j1", gives(job("failed")))
+    scripted.on("DELETE /v1/imputations/j1", gives(b"", 204))
+    assert run("delete", "j1", "j1", "--server", scripted.url) == (0, "Deleted j1\nDeleted j1\n", "")
+
+
 # The real service
 
 
@@ -612,7 +476,7 @@ def test_a_job_that_has_ended_can_be_listed_and_watched_but_not_cancelled(
     status, out, _ = run("list", "--server", server.url)
     assert status == 0
     (row,) = [line for line in out.splitlines() if submitted.id in line]
-    for text in ("finished", "toy", "H3K4me3", "100%"):
+    for text in ("a liver", "finished", "toy", "H3K4me3", "1.000"):
         assert text in row
     status, out, _ = run("watch", submitted.id, "--server", server.url)
     assert (status, out) == (0, submitted.said.stdout.partition("\n")[2])
@@ -647,7 +511,7 @@ def test_what_the_server_refuses_is_said_in_its_words(
     missing = "0" * 32
     assert "There is no such sample" in refused(run("submit", "--sample", missing, "--server", server.url))
     for command in (["watch", missing], ["cancel", missing], ["fetch", missing, "--out", "x"]):
-        assert "There is no such imputation" in refused(run(*command, "--server", server.url))
+        assert "There is no such job" in refused(run(*command, "--server", server.url))
 
 
 def test_a_key_opens_the_service(
@@ -658,13 +522,33 @@ def test_a_key_opens_the_service(
         environment = {**os.environ, "EPIFILL_DATA": str(tmp_path / "data")}
         key = subprocess.run(create, env=environment, capture_output=True, text=True, check=True).stdout.strip()
         options = [*track_options(tracks, "H3K4me1"), "--server", running.url]
-        assert "needs an API key" in refused(run("submit", *options))
+        assert "wants a valid API key; give one with --key" in refused(run("submit", *options))
         monkeypatch.setenv("EPIFILL_API_KEY", key)
         status, job_id, errors = run("submit", *options)
         assert status == 0, errors
         status, out, _ = run("list", "--server", running.url)
         assert job_id.strip() in out
         assert key not in job_id + errors + out
+
+
+def test_a_jobs_own_sample_goes_with_it(run: Run, server: Server, tracks: dict[str, Path], tmp_path: Path) -> None:
+    """With the last job of it, if more were started; one that was uploaded to stay does."""
+    at = ("--server", server.url)
+    samples = f"{server.url}/v1/samples"
+    options = [*track_options(tracks, "H3K4me1"), "--no-score", "--out", tmp_path / "out", *at]
+    first = run("submit", *options)[1].split()[0]
+    own = httpx2.get(f"{server.url}/v1/imputations/{first}").json()["sample"]
+    again = ["--sample", own, "--no-score", "--out", tmp_path / "again", *at]
+    second = run("submit", *again)[1].split()[0]
+    assert run("delete", first, *at)[0] == 0
+    assert httpx2.get(f"{samples}/{own}").status_code == 200
+    assert run("delete", second, *at)[:2] == (0, f"Deleted {second}\n")
+    assert httpx2.get(f"{samples}/{own}").status_code == 404
+    kept = httpx2.post(samples, json={"name": "kept"}).json()["id"]
+    httpx2.put(f"{samples}/{kept}/tracks/H3K4me1", content=tracks["H3K4me1"].read_bytes()).raise_for_status()
+    third = run("submit", "--sample", kept, "--no-score", "--out", tmp_path / "third", *at)[1].split()[0]
+    assert run("delete", third, *at)[0] == 0
+    assert httpx2.get(f"{samples}/{kept}").status_code == 200
 
 
 @pytest.fixture

@@ -210,15 +210,20 @@ def cancel(
     row: Existing,
     request: Request,
     owner: Owner,
+    stored: Stored,
     jobs: Jobs,
     links: CurrentLinks,
     only_cancel: Annotated[bool, Query(description="Answer 409 rather than delete one that has ended")] = False,
 ) -> Response:
-    """Cancel an imputation that waits or runs (202); delete one that has ended, with its result (204)."""
+    """Cancel an imputation that waits or runs (202); delete one that has ended, with its result (204).
+
+    A sample that is `temporary` goes with the last of its imputations.
+    """
     cancelled = jobs.cancel_or_delete(owner, row.id, only_cancel)
     runner: Runner = request.app.state.runner
     runner.wake()
     if cancelled is None:
+        stored.leave(owner, row.sample_id)
         return Response(status_code=204)
     body = ImputationAnswer.of(cancelled, links).model_dump_json()
     return Response(body, status_code=202, media_type="application/json")

@@ -74,7 +74,7 @@ def check_fit(model: Model, assembly: str | None) -> None:
     if model.manifest.bin_size_bp != BIN_SIZE_BP:
         raise UnknownModel(
             f"{model.name} works on {model.manifest.bin_size_bp}-bp bins, but stored samples have {BIN_SIZE_BP}-bp"
-            " bins; use POST /v1/impute with it.",
+            " bins; impute its tracks without storing them.",
             model.name,
         )
     if assembly != model.assembly.name:

@@ -20,7 +20,7 @@ def create(
 ) -> SampleAnswer:
     """Create a sample to hang tracks on. Without an assembly, the first track decides."""
     assembly = get_assembly(new.assembly).name if new.assembly else None
-    sample = stored.create(owner, new.name, assembly, settings.max_samples_per_owner)
+    sample = stored.create(owner, new.name, assembly, settings.max_samples_per_owner, new.temporary)
     response.headers["Location"] = links.sample(sample)["self"]
     return SampleAnswer.of(sample, [], stored.expires(sample, []), links)
 

@@ -167,6 +167,9 @@ class NewSample(BaseModel):
         description="hg19 or hg38; GRCh37, b37, GRCh38.p14 and others are understood. Default: the first track's, by"
         " its chromosomes' lengths",
     )
+    temporary: bool = Field(
+        default=False, description="Delete it together with the last of its imputations, whichever way that goes"
+    )
 
 
 class TrackAnswer(BaseModel):
@@ -200,6 +203,7 @@ class SampleAnswer(BaseModel):
     id: str
     name: str
     assembly: str | None
+    temporary: bool = Field(description="Whether it is deleted together with the last of its imputations")
     created: datetime
     expires: datetime = Field(description="When it is deleted with its tracks; a new track puts it off")
     tracks: list[TrackAnswer]
@@ -263,6 +267,7 @@ class ImputationAnswer(BaseModel):
 
     id: str
     sample: str
+    sample_name: str = Field(description="As the sample was called when it was asked for")
     status: Literal["queued", "running", "finished", "failed", "cancelled"]
     reason: str | None = Field(description="Why it failed, or does not go on")
     model: ModelName
@@ -292,7 +297,7 @@ class ImputationAnswer(BaseModel):
         )
         shown = {name: row.request[name] for name in ("model", "observed", "masked", "targets", "regions")}
         fields = ("id", "status", "reason", "scores", "trust", "warnings", "created", "started", "ended", "expires")
-        own_fields = {name: getattr(row, name) for name in fields}
+        own_fields = {name: getattr(row, name) for name in ("sample_name", *fields)}
         return cls(sample=row.sample_id, progress=progress, links=links.imputation(row), **shown, **own_fields)
 
 

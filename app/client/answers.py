@@ -1,9 +1,9 @@
-"""What a server answers of long imputations, as far as the command line needs it."""
+"""What a server answers of samples and long imputations, as far as the command line needs it."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.core.errors import EpifillError
 
@@ -55,9 +55,13 @@ class Links(BaseModel):
 
 
 class Job(BaseModel):
-    """A long imputation, as the server shows it."""
+    """A long imputation, as the server shows it; what else it says stays for `--json`."""
+
+    model_config = ConfigDict(extra="allow")
 
     id: str
+    sample: str
+    sample_name: str
     status: str
     reason: str | None = None
     model: ModelName
@@ -87,6 +91,57 @@ class JobPage(BaseModel):
     """Some of the jobs."""
 
     imputations: list[Job]
+    next: str | None = None
+
+
+class TrackProblem(BaseModel):
+    """Why an upload was refused."""
+
+    model_config = ConfigDict(extra="allow")
+
+    detail: str = ""
+
+
+class Coverage(BaseModel):
+    """The share of its assembly that a track covers, and other figures."""
+
+    model_config = ConfigDict(extra="allow")
+
+    covered_fraction: float | None = None
+
+
+class Track(BaseModel):
+    """A track of a sample."""
+
+    model_config = ConfigDict(extra="allow")
+
+    mark: str
+    status: str
+    file_name: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    quality: Coverage | None = None
+    warnings: list[str] = []
+    problem: TrackProblem | None = None
+
+
+class Sample(BaseModel):
+    """A sample, as the server shows it; what else it says stays for `--json`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    name: str
+    assembly: str | None = None
+    created: datetime
+    expires: datetime
+    tracks: list[Track] = []
+
+
+class SamplePage(BaseModel):
+    """Some of the samples."""
+
+    samples: list[Sample]
     next: str | None = None
 
 

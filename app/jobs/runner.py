@@ -191,7 +191,8 @@ class Runner:
         if time.monotonic() - self._expired > _EXPIRE_SECONDS:
             self._expired = time.monotonic()
             with self._alone("what has expired could not be deleted"):
-                self._imputations.expire()
+                for expired in self._imputations.expire():
+                    self._samples.leave(expired.owner, expired.sample_id)
                 self._samples.expire()
         if time.monotonic() >= self._again:
             self._try_engine()

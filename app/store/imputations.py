@@ -259,10 +259,12 @@ class Imputations:
             session.commit()
             return bool(changed)
 
-    def expire(self) -> None:
-        """Delete what has been kept for as long as was said."""
-        with Session(self._engine) as session:
-            for found in session.exec(select(ImputationJob).where(col(ImputationJob.expires) < now())).all():
+    def expire(self) -> list[ImputationJob]:
+        """Delete what has been kept for as long as was said, and tell what it was."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            expired = session.exec(select(ImputationJob).where(col(ImputationJob.expires) < now())).all()
+            for found in expired:
                 session.delete(found)
                 session.commit()
                 self._folder.remove_imputation(found.id)
+        return list(expired)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -14,7 +15,7 @@ from app.core.binned import BinnedTracks
 from app.core.errors import AssemblyMismatch, LimitReached, TrackNotReady, UnknownSample, UnknownTrack
 from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Taken
-from app.store.tables import Sample, Track, now
+from app.store.tables import ImputationJob, Sample, Track, now
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -50,13 +51,13 @@ class Samples:
             for sha256, assembly in self._folder.stored():
                 self._remove_if_unused(session, sha256, assembly)
 
-    def create(self, owner: str, name: str, assembly: str | None, most: int) -> Sample:
+    def create(self, owner: str, name: str, assembly: str | None, most: int, temporary: bool = False) -> Sample:
         """Make an empty sample; raises LimitReached beyond `most` samples."""
         with Session(self._engine, expire_on_commit=False) as session:
             count = session.exec(select(func.count()).select_from(Sample).where(Sample.owner == owner)).one()
             if count >= most:
                 raise LimitReached(f"You have {count} samples, the most that this service keeps; delete one first.")
-            sample = Sample(owner=owner, name=name, assembly=assembly)
+            sample = Sample(owner=owner, name=name, assembly=assembly, temporary=temporary)
             session.add(sample)
             session.commit()
             return sample
@@ -82,6 +83,16 @@ class Samples:
             session.delete(sample)
             session.commit()
             self._release(session, contents)
+
+    def leave(self, owner: str, sample_id: str) -> None:
+        """An imputation of the sample is gone: delete a temporary sample that no other is of."""
+        with Session(self._engine) as session:
+            sample = session.get(Sample, sample_id)
+            query = select(ImputationJob.id).where(ImputationJob.sample_id == sample_id)
+            if sample is None or not sample.temporary or session.exec(query).first():
+                return
+        with suppress(UnknownSample):  # somebody else was faster
+            self.delete(owner, sample_id)
 
     def expires(self, sample: Sample, tracks: Iterable[Track]) -> datetime:
         """When a sample is deleted."""
@@ -237,10 +248,12 @@ class Samples:
 
     def _find_track(self, session: Session, owner: str, sample_id: str, mark: str) -> Track:
         sample = self._find(session, owner, sample_id)
-        for track in self._tracks_of(session, sample.id):
+        tracks = self._tracks_of(session, sample.id)
+        for track in tracks:
             if track.mark == mark:
                 return track
-        raise UnknownTrack("The sample has no such track; GET /v1/samples/{sample} lists those that it has.")
+        there = ", ".join(track.mark for track in tracks) or "none yet"
+        raise UnknownTrack(f"The sample has no track of this mark; those that it has: {there}.", mark[:80])
 
     def _tracks_of(self, session: Session, sample_id: str) -> list[Track]:
         return list(session.exec(select(Track).where(Track.sample_id == sample_id).order_by(col(Track.mark))))

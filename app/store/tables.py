@@ -51,12 +51,16 @@ class ApiKey(SQLModel, table=True):
 
 
 class Sample(SQLModel, table=True):
-    """A biosample, to hang tracks on. Its assembly is known once it was given, or a track has arrived."""
+    """A biosample, to hang tracks on. Its assembly is known once it was given, or a track has arrived.
+
+    A temporary one was made for an imputation, and goes with the last that is of it.
+    """
 
     id: str = Field(default_factory=new_id, primary_key=True)
     owner: str = Field(index=True)
     name: str
     assembly: str | None = None
+    temporary: bool = False
     created: datetime = _time()
 
 

@@ -320,6 +320,20 @@ def test_a_download_that_was_given_up_leaves_its_part(
     assert (tmp_path / "H3K4me3.imputed.bigWig").read_bytes() == BYTES
 
 
+def test_another_jobs_folder_is_kept_unless_it_is_to_be_replaced(run: Run, finished: Scripted, tmp_path: Path) -> None:
+    fetch = ("fetch", "j1", "--out", tmp_path, "--server", finished.url)
+    for name in ("manifest.json", "H3K9me3.imputed.bigWig"):
+        (tmp_path / name).write_text("of another job")
+        says = "holds the results of another job; give another folder, or replace them with --force."
+        assert last_line(run(*fetch)).endswith(says)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert run(*fetch, "--force")[0] == 0
+        names = ["H3K4me3.imputed.bigWig", "hub.txt", "manifest.json"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == names
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
 def test_an_interrupted_fetch_says_how_to_go_on(finished: Scripted, tmp_path: Path) -> None:
     end = threading.Event()
     finished.on(TRACK, breaks_after(300_000, wait=end))

@@ -134,12 +134,13 @@ def watch_job(job_id: JobId, server: ServerUrl = DEFAULT_SERVER, key: ApiKey = N
 def fetch_results(
     job_id: JobId,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace another job's results in the folder.")] = False,
     server: ServerUrl = DEFAULT_SERVER,
     key: ApiKey = None,
 ) -> None:
     """Download a finished job's tracks and manifest; goes on from what an earlier try has left."""
     with connected(server, key) as service:
-        fetch(service, job_id, out)
+        fetch(service, job_id, out, force=force)
 
 
 @jobs.command("cancel")

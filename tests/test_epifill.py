@@ -1,5 +1,6 @@
 """The default kind of model, from tracks to an exported graph, on random tracks of other marks."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from typer.testing import CliRunner
 
 from app.core.assemblies import HG19
-from app.core.bigwig.read import TrackFile, Tracks
 from app.core.bigwig.write import BigWigWriter
+from app.core.binned import BinnedTracks
 from app.core.impute import impute, run_model
 from app.core.marks import plan
 from app.core.model import Model
 from app.core.regions import Region
+from app.store.ingest import Limits, take_in
 from tests.conftest import random_tracks
 from training.__main__ import command_line
 from training.common.errors import BadData
@@ -199,11 +201,13 @@ def test_the_exported_model_gives_what_the_method_gives(run: Path, model: Model,
     assert np.allclose(narrow, found, rtol=1e-3, atol=1e-3)
 
 
-def test_it_imputes_from_files_with_and_without_a_panel(model: Model, tracks: Path) -> None:
-    files = {mark: TrackFile(tracks / f"S3-{mark}.bigWig", mark) for mark in ("H3K27ac", "H4K20me1")}
-    with Tracks(files, HG19, 25) as opened:
-        settled = plan(model, list(files))
-        result = impute(opened, model, settled, Region("chr21", 33_100_000, 33_150_000))
+def test_it_imputes_from_files_with_and_without_a_panel(model: Model, tracks: Path, tmp_path: Path) -> None:
+    folders = {mark: tmp_path / mark for mark in ("H3K27ac", "H4K20me1")}
+    for mark, folder in folders.items():
+        folder.mkdir()
+        asyncio.run(take_in(tracks / f"S3-{mark}.bigWig", folder, mark, None, 25, Limits()))
+    settled = plan(model, list(folders))
+    result = impute(BinnedTracks(folders), model, settled, Region("chr21", 33_100_000, 33_150_000))
     assert settled.targets == ("DNase",)
     assert result.gaps is not None
     assert result.gaps.bins == 0

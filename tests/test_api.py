@@ -167,7 +167,12 @@ def test_without_a_region_several_chromosomes_are_too_many(client: TestClient, t
         ({"region": "somewhere"}, 422, "bad-region", "'somewhere' is not a chromosome"),
         ({"region": "chr21:9-9"}, 422, "bad-region", "is empty"),
         ({"model": "nosuch"}, 404, "unknown-model", "the installed ones are toy"),
-        ({"format": "xml"}, 422, "invalid-request", "format: input should be 'json', 'bedgraph', 'bigwig' or 'npy'"),
+        (
+            {"format": "xml"},
+            422,
+            "invalid-request",
+            "'format' is none of the values that it can have; give 'json', 'bedgraph', 'bigwig' or 'npy'",
+        ),
     ],
 )
 def test_bad_requests_are_told_plainly(
@@ -212,7 +217,9 @@ def test_another_assembly_is_named(client: TestClient, tmp_path: Path) -> None:
 
 
 def test_no_file_at_all(client: TestClient) -> None:
-    assert problem(client.post("/v1/impute"), 422, "invalid-request") == "tracks: field required."
+    assert problem(client.post("/v1/impute"), 422, "invalid-request") == (
+        "'tracks' is missing; send it, as /docs shows."
+    )
 
 
 def test_too_large_a_body_is_refused(models: Path, tracks: dict[str, Path]) -> None:

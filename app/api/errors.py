@@ -15,6 +15,7 @@ from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from app.api.invalid import sentence
 from app.core import errors
 from app.store.files import DISK_FULL
 
@@ -133,10 +134,8 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        detail = f"{field or 'The request'}: {first['msg'].lower()}."
-        return _answer(422, "invalid-request", "The request is not valid", detail, field or None)
+        detail, field = sentence(error.errors()[0])
+        return _answer(422, "invalid-request", "The request is not valid", detail, field)
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:

@@ -17,6 +17,7 @@ from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.links import CurrentLinks, is_signed, signature_of, signed_hub
 from app.api.region import check_fit
+from app.api.routes import Route
 from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
 from app.core.assays import canonical
 from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
@@ -28,7 +29,7 @@ from app.store.imputations import OPEN, Imputations
 from app.store.samples import Samples
 from app.store.tables import ImputationJob
 
-router = APIRouter(prefix="/v1", tags=["imputations"])
+router = APIRouter(prefix="/v1", tags=["imputations"], route_class=Route)
 
 _LOOK_SECONDS = 0.5
 

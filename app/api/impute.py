@@ -14,6 +14,7 @@ from app.api.answers import answer, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
+from app.api.routes import Route
 from app.api.schemas import RegionAnswer
 from app.api.uploads import incoming, pieces_of, receive, without_empty_slots
 from app.core.assays import mark_of_file
@@ -25,7 +26,7 @@ from app.core.model import Model
 from app.store.files import ORIGINAL
 from app.store.ingest import Limits, take_in
 
-router = APIRouter(prefix="/v1", tags=["impute"])
+router = APIRouter(prefix="/v1", tags=["impute"], route_class=Route)
 
 _NONE: list[str] = []
 

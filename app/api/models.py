@@ -5,9 +5,10 @@ from fastapi import APIRouter
 from app.api.access import Owner
 from app.api.catalogue import Models
 from app.api.errors import problem_responses
+from app.api.routes import Route
 from app.api.schemas import ModelDetail, ModelSummary
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=Route)
 
 
 @router.get("", summary="List the models", responses=problem_responses(401))

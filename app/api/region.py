@@ -11,13 +11,14 @@ from app.api.answers import answer, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.formats import ANSWERS, Format
+from app.api.routes import Route
 from app.api.schemas import RegionAnswer
 from app.api.tracks import BIN_SIZE_BP
 from app.core.errors import AssemblyMismatch, NothingObserved, UnknownModel
 from app.core.marks import plan
 from app.core.model import Model
 
-router = APIRouter(prefix="/v1/samples/{sample}", tags=["samples"])
+router = APIRouter(prefix="/v1/samples/{sample}", tags=["samples"], route_class=Route)
 
 _NONE: list[str] = []
 

@@ -8,10 +8,11 @@ from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings
 from app.api.errors import problem_responses
 from app.api.links import CurrentLinks
+from app.api.routes import Route
 from app.api.schemas import NewSample, SampleAnswer, SamplePage
 from app.core.assemblies import get_assembly
 
-router = APIRouter(prefix="/v1/samples", tags=["samples"])
+router = APIRouter(prefix="/v1/samples", tags=["samples"], route_class=Route)
 
 
 @router.post("", summary="Create a sample", status_code=201, responses=problem_responses(401, 413, 422))

@@ -15,6 +15,7 @@ from app.api.access import Owner, Stored
 from app.api.catalogue import Catalogue, CurrentSettings, Models
 from app.api.errors import problem_of, problem_responses
 from app.api.links import CurrentLinks, Links
+from app.api.routes import Route
 from app.api.schemas import TrackAnswer
 from app.api.uploads import Received, check_digest, pieces_of, receive
 from app.core.assays import canonical, mark_of_file
@@ -26,7 +27,7 @@ from app.store.ingest import Limits, take_in
 from app.store.samples import Samples
 from app.store.tables import Track
 
-router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"])
+router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"], route_class=Route)
 
 BIN_SIZE_BP = 25
 """Bins of the stored form."""

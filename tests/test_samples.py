@@ -46,11 +46,11 @@ def put(client: TestClient, sample: str, mark: str, content: bytes, **headers: s
 
 
 def stored_files(data: Path) -> list[str]:
-    """Every file of the data folder but the database and this server's lock."""
+    """Every file of the data folder but the database and the lock and secret of its servers."""
     return sorted(
         str(path.relative_to(data))
         for path in data.rglob("*")
-        if path.is_file() and not path.name.startswith("epifill.db") and path.name != "lock"
+        if path.is_file() and not path.name.startswith("epifill.db") and path.name not in ("lock", "link-secret")
     )
 
 
@@ -324,7 +324,7 @@ def test_an_upload_may_be_polled(client: TestClient, tracks: dict[str, Path]) ->
             track = client.get(response.headers["location"]).json()
         assert track["status"] == outcome
     assert track["problem"]["type"] == "urn:epifill:problem:not-a-bigwig"
-    assert "not ready: it is refused" in problem(client.get(track["links"]["file"]), 409, "track-not-ready")
+    assert "not ready: it is refused" in problem(client.get(f"{track['links']['self']}.bigWig"), 409, "track-not-ready")
     query = {"region": REGION, "targets": "H3K4me3"}
     assert client.get(f"/v1/samples/{sample}/region", params=query).json()["observed"] == ["H3K4me1"]
 

@@ -16,6 +16,7 @@ from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.links import CurrentLinks, is_signed, signature_of, signed_hub
+from app.api.names import content_disposition, result_name
 from app.api.region import check_fit
 from app.api.routes import Route
 from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
@@ -256,14 +257,16 @@ def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Res
         names = ", ".join(targets)
         raise UnknownTrack(f"The imputation has no track '{track[:80]}'; its targets are {names}.", track[:80])
     name = f"{mark}.{part or 'imputed'}.bigWig"
-    return _file(row, jobs, request, name, "application/octet-stream")
+    shown = content_disposition(result_name(row.sample_name, name), "attachment")
+    return _file(row, jobs, request, name, "application/octet-stream", shown)
 
 
 def _serve(name: str, kind: str, summary: str, description: str) -> None:
     """Add the route of a file that stands beside the tracks."""
 
     def answer(row: Existing, request: Request, jobs: Jobs) -> Response:
-        return _file(row, jobs, request, name, kind)
+        shown = content_disposition(result_name(row.sample_name, name), "inline")
+        return _file(row, jobs, request, name, kind, shown)
 
     path = f"/imputations/{{imputation}}/{name}"
     described = {"summary": summary, "description": description, "responses": _result_of(kind)}
@@ -290,7 +293,7 @@ _serve(
 )
 
 
-def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, kind: str) -> Response:
+def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, kind: str, shown: str) -> Response:
     """A file of the result, with ranges and an ETag; raises NotFinished or UnknownTrack."""
     if row.status != "finished":
         raise NotFinished(f"The imputation is {row.status}; it has a result when it is finished.")
@@ -298,7 +301,7 @@ def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, ki
     signed = signature_of(request.query_params) if is_signed(request.scope) and name == HUB else ""
     # A result never changes, so its row and name say as much as a hash; and how it was signed, where a hub repeats it.
     state = hashlib.sha256(signed.encode()).hexdigest()[:8] if signed else row.id
-    headers = {"ETag": f'"{state}-{name}"', "Cache-Control": "private, no-cache"}
+    headers = {"ETag": f'"{state}-{name}"', "Cache-Control": "private, no-cache", "Content-Disposition": shown}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     try:
@@ -307,4 +310,4 @@ def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, ki
         raise UnknownTrack(f"The result has no {name}.", name) from None
     if signed:
         return Response(signed_hub(path.read_text(), signed), media_type=kind, headers=headers)
-    return FileResponse(path, media_type=kind, filename=name, headers=headers, stat_result=stat)
+    return FileResponse(path, media_type=kind, headers=headers, stat_result=stat)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from app.core.errors import BadName
 
-_LONGEST = 80
+_LONGEST = 56
 """Letters of a sample's name in a file's name; a file system takes 255 bytes, and four make a letter at most."""
 
 

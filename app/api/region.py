@@ -66,7 +66,7 @@ async def impute_region(
         opened = await run_in_threadpool(stored.open, [ready[mark] for mark in known])
         settled = plan(chosen, list(ready), hidden, asked, opened.unusable())
         return await run_in_threadpool(
-            answer, opened, chosen, settled, wanted, settings.max_region_bins, format, interval
+            answer, opened, chosen, settled, wanted, settings.max_region_bins, format, interval, found.name
         )
 
 

@@ -15,8 +15,9 @@ from pydantic import BaseModel
 
 from app.api.forms import FormRequest
 from app.api.invalid import nearest, repeated, unknown
+from app.api.links import EXPIRES, SIGNATURE
 
-SIGNED = frozenset({"expires", "signature"})
+SIGNED = frozenset({EXPIRES, SIGNATURE})
 """Query parameters of a signed link; any GET may be one."""
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]

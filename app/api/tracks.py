@@ -1,13 +1,12 @@
 """Tracks of a sample: upload, inspect, read back, delete."""
 
 import asyncio
-import re
 import shutil
 from collections.abc import AsyncIterator
 from email.utils import format_datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
@@ -15,11 +14,12 @@ from app.api.access import Owner, Stored
 from app.api.catalogue import Catalogue, CurrentSettings, Models
 from app.api.errors import problem_of, problem_responses
 from app.api.links import CurrentLinks, Links
+from app.api.names import content_disposition, file_name_of, printable
 from app.api.routes import Route
 from app.api.schemas import TrackAnswer
 from app.api.uploads import Received, check_digest, pieces_of, receive
 from app.core.assays import canonical, mark_of_file
-from app.core.errors import BadName, Busy, EpifillError, TrackNotReady
+from app.core.errors import Busy, EpifillError, TrackNotReady
 from app.core.marks import check_mark
 from app.settings import Settings
 from app.store.files import ORIGINAL, DataFolder
@@ -62,6 +62,7 @@ _UPLOAD = {
 async def put(
     sample: str, mark: Mark, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
     settings: CurrentSettings, links: CurrentLinks,
+    filename: Annotated[str, Query(max_length=1000, description="Its name; default: as Content-Disposition says")] = "",
 ) -> TrackAnswer:  # fmt: skip
     """Upload a bigWig of -log10 p-values, streamed; the answer has its quality and warnings.
 
@@ -69,9 +70,11 @@ async def put(
     says which models do not know it.
     """
     check_assay(mark, models)
+    given = filename or file_name_of(request.headers.get("content-disposition", ""))
+    name = printable(given or f"{mark}.bigWig")
     announced = int(request.headers.get("content-length") or 0)
     await run_in_threadpool(_check_room, stored, owner, sample, mark, announced, settings)
-    upload = _Upload(request, stored, owner, sample, mark, f"{mark}.bigWig", settings)
+    upload = _Upload(request, stored, owner, sample, mark, name, settings)
     return _shown(await upload.take(request.stream(), response, links), links, models)
 
 
@@ -83,7 +86,7 @@ async def post(
     mark: Annotated[str, Form(description="Its mark. Default: read from a name like E003-H3K4me3.bigWig")] = "",
 ) -> TrackAnswer:  # fmt: skip
     """Upload a bigWig from a browser or Swagger UI."""
-    name = _printable(track.filename or "the file")
+    name = printable(track.filename or "the file")
     ask = "give it in the field 'mark'"
     mark = _spelled(mark.strip(), models) or mark_of_file(name, models.marks, ask)
     check_assay(mark, models)
@@ -117,6 +120,7 @@ def download(sample: str, mark: Mark, request: Request, owner: Owner, stored: St
     # The file itself may be older, if somebody else has stored the same bytes before.
     modified = format_datetime(track.created, usegmt=True)
     headers = {"ETag": f'"{track.sha256}"', "Cache-Control": "private, no-cache", "Last-Modified": modified}
+    headers["Content-Disposition"] = content_disposition(track.file_name, "attachment")
     path = stored.original(track)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -125,7 +129,7 @@ def download(sample: str, mark: Mark, request: Request, owner: Owner, stored: St
     except FileNotFoundError:
         raise TrackNotReady(f"The track {mark} has just been replaced; ask again.", mark) from None
     kind = "application/octet-stream"
-    return FileResponse(path, media_type=kind, filename=f"{mark}.bigWig", headers=headers, stat_result=stat)
+    return FileResponse(path, media_type=kind, headers=headers, stat_result=stat)
 
 
 @router.get("/{mark}", summary="Show a track", responses=problem_responses(401, 404))
@@ -238,11 +242,3 @@ def _shown(track: Track, links: Links, models: Catalogue) -> TrackAnswer:
 
 def _check_room(stored: Samples, owner: str, sample: str, mark: str, more: int, settings: Settings):  # type: ignore[no-untyped-def]
     return stored.check_room(owner, sample, mark, more, settings.max_tracks_per_sample, settings.max_bytes_per_owner)
-
-
-def _printable(name: str) -> str:
-    """A file name that may stand in messages and lists; raises BadName."""
-    short = name.replace("\\", "/").rsplit("/", 1)[-1][:200]
-    if re.search(r"[\x00-\x1f\x7f]", short) or not short:
-        raise BadName("The file's name has control characters; give it a plain name.")
-    return short

@@ -41,6 +41,7 @@ PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.NoOverlap: (422, "no-overlap", "The tracks do not cover the region"),
     errors.UnknownModel: (404, "unknown-model", "The model is not installed"),
     errors.BadName: (422, "bad-name", "The name cannot be used"),
+    errors.BadPage: (422, "bad-page", "There is no such page of the list"),
     errors.UnknownSample: (404, "unknown-sample", "There is no such sample"),
     errors.UnknownTrack: (404, "unknown-track", "There is no such track"),
     errors.UnknownImputation: (404, "unknown-imputation", "There is no such imputation"),

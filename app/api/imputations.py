@@ -16,10 +16,11 @@ from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings, Models
 from app.api.errors import problem_responses
 from app.api.links import CurrentLinks, is_signed, signature_of, signed_hub
+from app.api.lists import PLAIN, After, ImputationPage, ImputationRow, Limit, Name, Status, page_of
 from app.api.names import content_disposition, result_name
 from app.api.region import check_fit
 from app.api.routes import Route
-from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
+from app.api.schemas import ImputationAnswer, NewImputation
 from app.core.assays import canonical
 from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
 from app.core.marks import plan
@@ -142,13 +143,15 @@ def page(
     owner: Owner,
     jobs: Jobs,
     links: CurrentLinks,
-    limit: Annotated[int, Query(ge=1, le=500, description="Most imputations in one answer")] = 50,
-    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+    after: After,
+    limit: Limit = 50,
+    status: Status = None,
+    sample: Annotated[str, Query(max_length=100, pattern=PLAIN, description="Only of the sample with this id")] = "",
+    name: Name = "",
 ) -> ImputationPage:
-    """List imputations, some at a time."""
-    rows = jobs.page(owner, limit + 1, after)
-    shown = [ImputationAnswer.of(row, links) for row in rows[:limit]]
-    return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
+    """List imputations, the newest first, some at a time."""
+    rows, following = page_of(jobs.page(owner, limit + 1, after, status, sample or None, name), limit)
+    return ImputationPage(imputations=[ImputationRow.of(row, links) for row in rows], next=following)
 
 
 @router.get(
@@ -160,14 +163,14 @@ def page_of_sample(
     stored: Stored,
     jobs: Jobs,
     links: CurrentLinks,
-    limit: Annotated[int, Query(ge=1, le=500, description="Most imputations in one answer")] = 50,
-    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+    after: After,
+    limit: Limit = 50,
+    status: Status = None,
 ) -> ImputationPage:
-    """List the imputations of one sample, some at a time."""
+    """List the imputations of one sample, the newest first, some at a time."""
     found, _ = stored.get(owner, sample)
-    rows = jobs.page(owner, limit + 1, after, found.id)
-    shown = [ImputationAnswer.of(row, links) for row in rows[:limit]]
-    return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
+    rows, following = page_of(jobs.page(owner, limit + 1, after, status, found.id), limit)
+    return ImputationPage(imputations=[ImputationRow.of(row, links) for row in rows], next=following)
 
 
 @router.get("/imputations/{imputation}", summary="Show an imputation", responses=problem_responses(401, 404))

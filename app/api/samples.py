@@ -1,15 +1,14 @@
 """Samples: create, list, inspect, delete."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings
 from app.api.errors import problem_responses
 from app.api.links import CurrentLinks
+from app.api.lists import After, Limit, Name, SamplePage, SampleRow, page_of
 from app.api.routes import Route
-from app.api.schemas import NewSample, SampleAnswer, SamplePage
+from app.api.schemas import NewSample, SampleAnswer
 from app.core.assemblies import get_assembly
 
 router = APIRouter(prefix="/v1/samples", tags=["samples"], route_class=Route)
@@ -31,13 +30,16 @@ def page(
     owner: Owner,
     stored: Stored,
     links: CurrentLinks,
-    limit: Annotated[int, Query(ge=1, le=500, description="Most samples in one answer")] = 50,
-    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+    after: After,
+    limit: Limit = 50,
+    name: Name = "",
 ) -> SamplePage:
-    """List samples, some at a time."""
-    samples = stored.page(owner, limit + 1, after)
-    shown = [SampleAnswer.of(found, own, stored.expires(found, own), links) for found, own in samples[:limit]]
-    return SamplePage(samples=shown, next=shown[-1].id if len(samples) > limit else None)
+    """List samples, the newest first, some at a time."""
+    found = stored.page(owner, limit + 1, after, name)
+    tracks = {sample.id: own for sample, own in found}
+    samples, following = page_of([sample for sample, _ in found], limit)
+    rows = [SampleRow.of(one, tracks[one.id], stored.expires(one, tracks[one.id]), links) for one in samples]
+    return SamplePage(samples=rows, next=following)
 
 
 @router.get("/{sample}", summary="Show a sample", responses=problem_responses(401, 404))

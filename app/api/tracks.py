@@ -14,6 +14,7 @@ from app.api.access import Owner, Stored
 from app.api.catalogue import Catalogue, CurrentSettings, Models
 from app.api.errors import problem_of, problem_responses
 from app.api.links import CurrentLinks, Links
+from app.api.lists import TrackRow
 from app.api.names import content_disposition, file_name_of, printable
 from app.api.routes import Route
 from app.api.schemas import TrackAnswer
@@ -96,10 +97,10 @@ async def post(
 
 
 @router.get("", summary="List a sample's tracks", responses=problem_responses(401, 404))
-def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks, models: Models) -> list[TrackAnswer]:
-    """List the tracks of a sample with their quality."""
+def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks) -> list[TrackRow]:
+    """List the tracks of a sample; each one's own address has its quality."""
     _, found = stored.get(owner, sample)
-    return [_shown(track, links, models) for track in found]
+    return [TrackRow.of(track, links) for track in found]
 
 
 @router.get(

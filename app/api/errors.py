@@ -3,7 +3,6 @@
 import errno
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -75,15 +74,6 @@ class ProblemResponse(Response):
     """A problem document."""
 
     media_type = MEDIA_TYPE
-
-
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer with these statuses."""
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
 
 
 def problem_of(error: errors.EpifillError) -> Problem:

@@ -24,15 +24,6 @@ from app.core.warnings import Outcome
 RESULT_HEADER = "Epifill-Result"
 
 
-ANSWERS: dict[str, Any] = {
-    "application/json": {},
-    "text/plain": {"schema": {"type": "string"}, "example": "chr21\t33750000\t33750025\t0.31\n"},
-    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    "application/zip": {"schema": {"type": "string", "format": "binary"}},
-}
-"""Media types of the formats, for the API's description."""
-
-
 class Format(StrEnum):
     """How an answer is written."""
 

@@ -14,7 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings, Models
-from app.api.errors import problem_responses
+from app.api.described import BINARY, BODY, PLAN, Kind, asks, file_responses, gives, problem_responses
 from app.api.links import CurrentLinks, is_signed, signature_of, signed_hub
 from app.api.lists import PLAIN, After, ImputationPage, ImputationRow, Limit, Name, Status, page_of
 from app.api.names import content_disposition, result_name
@@ -22,7 +22,20 @@ from app.api.region import check_fit
 from app.api.routes import Route
 from app.api.schemas import ImputationAnswer, NewImputation
 from app.core.assays import canonical
-from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
+from app.core.errors import (
+    BadPage,
+    DiskFull,
+    HasEnded,
+    KeyReused,
+    LimitReached,
+    LinkRefused,
+    NotFinished,
+    NothingObserved,
+    TrackNotReady,
+    UnknownImputation,
+    UnknownSample,
+    UnknownTrack,
+)
 from app.core.marks import plan
 from app.jobs.publish import HUB, MANIFEST, PICTURE
 from app.jobs.runner import Runner
@@ -53,9 +66,13 @@ Existing = Annotated[ImputationJob, Depends(_existing)]
 
 @router.post(
     "/samples/{sample}/imputations",
+    operation_id="start_imputation",
     summary="Start to impute a sample, the whole genome if need be",
     status_code=202,
-    responses=problem_responses(401, 404, 409, 413, 422, 507),
+    responses={
+        202: gives("Location"),
+        **problem_responses(*BODY, UnknownSample, *PLAN, TrackNotReady, KeyReused, LimitReached, DiskFull),
+    },
 )
 def start(
     sample: str,
@@ -138,7 +155,9 @@ def _link_inputs(stored: Samples, tracks, folder: Path) -> dict[str, Input]:  # 
     return inputs
 
 
-@router.get("/imputations", summary="List your imputations", responses=problem_responses(401, 422))
+@router.get(
+    "/imputations", operation_id="list_imputations", summary="List imputations", responses=problem_responses(BadPage)
+)
 def page(
     owner: Owner,
     jobs: Jobs,
@@ -155,7 +174,10 @@ def page(
 
 
 @router.get(
-    "/samples/{sample}/imputations", summary="List a sample's imputations", responses=problem_responses(401, 404, 422)
+    "/samples/{sample}/imputations",
+    operation_id="list_imputations_of_sample",
+    summary="List a sample's imputations",
+    responses=problem_responses(UnknownSample, BadPage),
 )
 def page_of_sample(
     sample: str,
@@ -173,7 +195,12 @@ def page_of_sample(
     return ImputationPage(imputations=[ImputationRow.of(row, links) for row in rows], next=following)
 
 
-@router.get("/imputations/{imputation}", summary="Show an imputation", responses=problem_responses(401, 404))
+@router.get(
+    "/imputations/{imputation}",
+    operation_id="get_imputation",
+    summary="Show an imputation",
+    responses=problem_responses(UnknownImputation),
+)
 def show(row: Existing, links: CurrentLinks) -> ImputationAnswer:
     """Show how far an imputation is, and where its result is."""
     return ImputationAnswer.of(row, links)
@@ -181,9 +208,16 @@ def show(row: Existing, links: CurrentLinks) -> ImputationAnswer:
 
 @router.get(
     "/imputations/{imputation}/events",
+    operation_id="watch_imputation",
     summary="Watch an imputation",
     response_class=EventSourceResponse,
-    responses=problem_responses(401, 404),
+    responses={
+        200: {
+            "description": "Events called `state`; the data of each is the imputation as `get_imputation` answers it",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **problem_responses(UnknownImputation),
+    },
 )
 async def events(
     row: Existing, request: Request, owner: Owner, jobs: Jobs, links: CurrentLinks
@@ -206,10 +240,11 @@ async def events(
 
 @router.delete(
     "/imputations/{imputation}",
+    operation_id="cancel_imputation",
     summary="Cancel an imputation, or delete one that has ended",
     status_code=202,
     response_model=ImputationAnswer,
-    responses={204: {"description": "It had ended, and is deleted"}, **problem_responses(401, 404, 409, 422)},
+    responses={204: {"description": "It had ended, and is deleted"}, **problem_responses(UnknownImputation, HasEnded)},
 )
 def cancel(
     row: Existing,
@@ -234,21 +269,16 @@ def cancel(
     return Response(body, status_code=202, media_type="application/json")
 
 
-def _result_of(kind: str) -> dict[int | str, dict[str, Any]]:
-    return {
-        200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The asked range of bytes"},
-        304: {"description": "The file has not changed since the ETag in If-None-Match"},
-        400: {"description": "The Range header cannot be read", "content": {"text/plain": {}}},
-        **problem_responses(401, 404, 409, 416),
-    }
+_NO_FILE: tuple[Kind, ...] = (UnknownImputation, UnknownTrack, NotFinished, LinkRefused)
 
 
 @router.get(
     "/imputations/{imputation}/tracks/{track}.bigWig",
+    operation_id="download_result",
     summary="Get an imputed track",
     response_class=FileResponse,
-    responses=_result_of("application/octet-stream"),
+    responses=file_responses("application/octet-stream", BINARY, *_NO_FILE),
+    openapi_extra=asks("Range", "If-None-Match"),
 )
 def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Response:
     """Answer an imputed track, `H3K4me3.bigWig`, or its bounds, `H3K4me3.lower.bigWig` and `H3K4me3.upper.bigWig`."""
@@ -264,7 +294,7 @@ def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Res
     return _file(row, jobs, request, name, "application/octet-stream", shown)
 
 
-def _serve(name: str, kind: str, summary: str, description: str) -> None:
+def _serve(name: str, operation_id: str, kind: str, schema: dict[str, Any], summary: str, description: str) -> None:
     """Add the route of a file that stands beside the tracks."""
 
     def answer(row: Existing, request: Request, jobs: Jobs) -> Response:
@@ -272,25 +302,38 @@ def _serve(name: str, kind: str, summary: str, description: str) -> None:
         return _file(row, jobs, request, name, kind, shown)
 
     path = f"/imputations/{{imputation}}/{name}"
-    described = {"summary": summary, "description": description, "responses": _result_of(kind)}
-    router.get(path, response_class=FileResponse, **described)(answer)  # type: ignore[arg-type]
+    router.get(
+        path,
+        operation_id=operation_id,
+        summary=summary,
+        description=description,
+        response_class=FileResponse,
+        responses=file_responses(kind, schema, *_NO_FILE),
+        openapi_extra=asks("Range", "If-None-Match"),
+    )(answer)
 
 
 _serve(
     MANIFEST,
+    "get_manifest",
     "application/json",
+    {"type": "object", "additionalProperties": True},
     "Where the result comes from",
     "Answer the manifest: every input's, model's and output's hash, parameters and versions.",
 )
 _serve(
     HUB,
+    "get_hub",
     "text/plain",
+    {"type": "string"},
     "A UCSC track hub of the result",
     "Answer a single-file track hub: give this address to the UCSC Genome Browser.",
 )
 _serve(
     PICTURE,
+    "get_scores_picture",
     "image/png",
+    dict(BINARY),
     "How well each observed mark was imputed, as a picture",
     "Answer a picture of the accuracy on the sample's own marks, hidden in turn.",
 )

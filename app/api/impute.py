@@ -12,15 +12,15 @@ from pydantic import BeforeValidator, WithJsonSchema
 from app.api.access import Owner
 from app.api.answers import answer, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
-from app.api.errors import problem_responses
-from app.api.formats import ANSWERS, Format
+from app.api.described import ANSWER, BODY, FILE, PLAN, problem_responses
+from app.api.formats import Format
 from app.api.names import common_stem, printable
 from app.api.routes import Route
 from app.api.schemas import RegionAnswer
 from app.api.uploads import incoming, pieces_of, receive, without_empty_slots
 from app.core.assays import mark_of_file
 from app.core.binned import BinnedTracks
-from app.core.errors import AmbiguousMark
+from app.core.errors import AmbiguousMark, Busy, DiskFull, NoInterval, RegionTooLarge
 from app.core.impute import read_around
 from app.core.marks import plan, spell
 from app.core.model import Model
@@ -34,12 +34,13 @@ _NONE: list[str] = []
 
 @router.post(
     "/impute",
+    operation_id="impute",
     summary="Impute the missing marks of a sample",
     response_model=RegionAnswer,
     response_class=Response,
     responses={
-        200: {"description": "The imputed tracks", "content": ANSWERS},
-        **problem_responses(400, 401, 404, 408, 413, 422, 429, 507),
+        200: ANSWER,
+        **problem_responses(*BODY, *FILE, *PLAN, NoInterval, RegionTooLarge, Busy, DiskFull),
     },
 )
 async def impute_tracks(

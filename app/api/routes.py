@@ -6,7 +6,7 @@ A misspelt field that is ignored is a wrong answer without a word, as when `targ
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, get_origin
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Body, Form
@@ -19,6 +19,8 @@ from app.api.links import EXPIRES, SIGNATURE
 
 SIGNED = frozenset({EXPIRES, SIGNATURE})
 """Query parameters of a signed link; any GET may be one."""
+
+_UNREADABLE = "The body cannot be read; send what /docs shows, text as UTF-8."
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Fields = dict[str, bool]
@@ -50,6 +52,10 @@ class Route(APIRoute):
                     raise
             try:
                 return await handle(request)
+            except HTTPException as error:
+                if error.status_code == 400 and error.__cause__ is not None:
+                    raise HTTPException(400, _UNREADABLE) from error.__cause__
+                raise
             except RequestValidationError as error:
                 raise _with_nearest(error, members) from None
 

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import health, imputations, impute, models, pages, region, samples, tracks
+from app.api import health, imputations, impute, models, pages, region, results, samples, tracks
 from app.api.access import Gate
 from app.api.catalogue import load_catalogue
 from app.api.errors import install_handlers
@@ -113,7 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             max_age=3600,
         )
     app.add_middleware(Prefix, prefix=settings.root_path, trust_header=settings.trust_forwarded_prefix)
-    for room in (impute, samples, tracks, region, imputations, models, health, pages):
+    for room in (impute, samples, tracks, region, imputations, results, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", pages.OwnFiles(directory=pages.WEB), name="static")
     describe(app, settings)

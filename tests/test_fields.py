@@ -169,9 +169,9 @@ def test_no_sentence_is_the_validators(client: TestClient) -> None:
 
 
 def _routes(client: TestClient) -> list[Route]:
-    from app.api import imputations, impute, models, region, samples, tracks
+    from app.api import imputations, impute, models, region, results, samples, tracks
 
-    rooms = (impute, samples, tracks, region, imputations, models)
+    rooms = (impute, samples, tracks, region, imputations, results, models)
     return [route for room in rooms for route in room.router.routes if isinstance(route, Route)]
 
 

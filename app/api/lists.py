@@ -7,8 +7,9 @@ from typing import Annotated, Protocol, Self, TypeVar
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
+from app.api.addresses import SelfLink
 from app.api.links import Links
-from app.api.schemas import ImputationStatus, ModelName, Progress, SelfLink, TrackStatus
+from app.api.schemas import ImputationStatus, ModelName, Progress, TrackStatus
 from app.store.lists import Place
 from app.store.tables import ImputationJob, Sample, Track
 

@@ -1,10 +1,11 @@
 """What the API answers."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.addresses import ImputationLinks, SampleLinks, TrackLinks, left_out
 from app.api.links import Links
 from app.core.impute import Imputation
 from app.core.manifest import Accuracy, MarkAccuracy, PanelDescription, Provenance
@@ -14,11 +15,6 @@ from app.store.tables import ImputationJob, Sample, Track
 
 TrackStatus = Literal["checking", "ready", "refused"]
 ImputationStatus = Literal["queued", "running", "finished", "failed", "cancelled"]
-
-
-def _left_out(description: str | None = None) -> Any:
-    """A field that is left out where there is nothing to say."""
-    return Field(default=None, exclude_if=lambda value: value is None, description=description)
 
 
 class ModelSummary(BaseModel):
@@ -180,52 +176,6 @@ class NewSample(BaseModel):
     )
 
 
-class SelfLink(BaseModel):
-    """Where it is to be had itself."""
-
-    self: str
-
-
-class TrackLinks(SelfLink):
-    """Addresses of a track."""
-
-    file: str | None = _left_out("The file as it came, once it is ready")
-
-
-class SampleLinks(SelfLink):
-    """Addresses of a sample, its tracks and imputations."""
-
-    tracks: str
-    region: str
-    imputations: str
-
-
-class ResultLinks(BaseModel):
-    """Addresses of an imputation's result."""
-
-    manifest: str
-    hub: str
-    scores_picture: str | None = _left_out("Only where marks were hidden and scored")
-    tracks: dict[str, dict[str, str]] = Field(description="By mark, then by part: imputed, lower, upper")
-
-
-class SignedLinks(ResultLinks):
-    """The same, which open without a key for a time: for genome browsers."""
-
-    expires: datetime
-
-
-class ImputationLinks(SelfLink):
-    """Addresses of an imputation and, once it has finished, of its result."""
-
-    events: str
-    manifest: str | None = _left_out()
-    hub: str | None = _left_out()
-    scores_picture: str | None = _left_out("Only where marks were hidden and scored")
-    tracks: dict[str, dict[str, str]] | None = _left_out("By mark, then by part: imputed, lower, upper")
-    signed: SignedLinks | None = _left_out("The same without a key, where keys are asked for")
-
-
 class TrackQuality(BaseModel):
     """A track's figures, in -log10 p-value and bins."""
 
@@ -241,11 +191,11 @@ class TrackQuality(BaseModel):
 class TrackProblem(BaseModel):
     """Why an upload was refused, as the problem document of RFC 9457 says it."""
 
-    type: str | None = _left_out()
-    title: str | None = _left_out()
-    status: int | None = _left_out()
+    type: str | None = left_out()
+    title: str | None = left_out()
+    status: int | None = left_out()
     detail: str
-    subject: str | None = _left_out("The file, mark or field that it is about")
+    subject: str | None = left_out("The file, mark or field that it is about")
 
 
 class TrackAnswer(BaseModel):

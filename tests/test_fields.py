@@ -73,7 +73,7 @@ def test_an_unknown_field_of_json_names_the_nearest(client: TestClient) -> None:
         "'asembly' is not known here; did you mean 'assembly'?"
     )
     assert invalid(client.post("/v1/samples", json={"name": "x", "zzz": 1})) == (
-        "'zzz' is not known here; the fields are assembly, name."
+        "'zzz' is not known here; the fields are assembly, name, temporary."
     )
 
 

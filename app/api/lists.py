@@ -70,6 +70,7 @@ class SampleRow(BaseModel):
     id: str
     name: str
     assembly: str | None
+    temporary: bool = Field(description="Whether it is deleted together with the last of its imputations")
     created: datetime
     expires: datetime = Field(description="When it is deleted with its tracks; a new track puts it off")
     tracks: list[TrackRow]

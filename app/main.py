@@ -7,19 +7,19 @@ from threading import Event
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import health, imputations, impute, models, pages, region, samples, tracks
+from app.api import health, imputations, impute, models, pages, region, results, samples, tracks
 from app.api.access import Gate
 from app.api.catalogue import load_catalogue
-from app.api.errors import Problem, install_handlers
+from app.api.errors import install_handlers
 from app.api.faults import Faults
 from app.api.formats import RESULT_HEADER
 from app.api.limits import BodyLimit, Patience
 from app.api.links import Signer, shared_secret
 from app.api.middleware import Compression, HeadAsGet, Prefix, SecurityHeaders
+from app.api.openapi import describe
 from app.core.errors import DataInUse
 from app.jobs.engine import Engine
 from app.jobs.runner import Runner
@@ -113,10 +113,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             max_age=3600,
         )
     app.add_middleware(Prefix, prefix=settings.root_path, trust_header=settings.trust_forwarded_prefix)
-    for room in (impute, samples, tracks, region, imputations, models, health, pages):
+    for room in (impute, samples, tracks, region, imputations, results, models, health, pages):
         app.include_router(room.router)
     app.mount("/static", pages.OwnFiles(directory=pages.WEB), name="static")
-    _describe_problems(app)
+    describe(app, settings)
     return app
 
 
@@ -131,24 +131,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.gather(*app.state.tasks, return_exceptions=True)
     app.state.data.close()
     app.state.engine.dispose()
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Put the schema of problem documents into openapi.json, in place of FastAPI's own validation error."""
-
-    def openapi() -> dict[str, object]:
-        if not app.openapi_schema:
-            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            schemas = schema["components"]["schemas"]
-            schemas["Problem"] = Problem.model_json_schema()
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
-            for operations in schema["paths"].values():
-                for operation in operations.values():
-                    content = operation["responses"].get("422", {}).get("content", {})
-                    if "application/json" in content:
-                        del operation["responses"]["422"]
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -114,7 +114,7 @@ def read_back(content: bytes, folder: Path, region: Region) -> np.ndarray:
 def test_one_target_as_bigwig(client: TestClient, model: Model, tracks: dict[str, Path], tmp_path: Path) -> None:
     response = post(client, [tracks["H3K4me1"]], region=REGION, format="bigwig", targets="H3K4me3")
     assert response.headers["content-type"] == "application/octet-stream"
-    assert response.headers["content-disposition"] == 'attachment; filename="H3K4me3.imputed.bigWig"'
+    assert response.headers["content-disposition"] == 'attachment; filename="B.H3K4me3.imputed.bigWig"'
     region = Region("chr21", 33_750_000, 33_775_000)
     core = expected(model, tracks, ("H3K4me1",), [], region).imputed.row("H3K4me3")
     np.testing.assert_array_equal(read_back(response.content, tmp_path, region), core)
@@ -125,7 +125,7 @@ def test_several_targets_as_bigwig_come_as_a_zip(client: TestClient, tracks: dic
     response = post(client, [tracks["H3K4me1"], tracks["H3K4me3"]], region=REGION, format="bigwig")
     assert response.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
-        names = ["H3K36me3.imputed.bigWig", "H3K27me3.imputed.bigWig", "H3K9me3.imputed.bigWig"]
+        names = [f"B.{mark}.imputed.bigWig" for mark in ("H3K36me3", "H3K27me3", "H3K9me3")]
         assert archive.namelist() == names
         for name in names:
             region = Region("chr21", 33_750_000, 33_775_000)
@@ -167,7 +167,12 @@ def test_without_a_region_several_chromosomes_are_too_many(client: TestClient, t
         ({"region": "somewhere"}, 422, "bad-region", "'somewhere' is not a chromosome"),
         ({"region": "chr21:9-9"}, 422, "bad-region", "is empty"),
         ({"model": "nosuch"}, 404, "unknown-model", "the installed ones are toy"),
-        ({"format": "xml"}, 422, "invalid-request", "format: input should be 'json', 'bedgraph', 'bigwig' or 'npy'"),
+        (
+            {"format": "xml"},
+            422,
+            "invalid-request",
+            "'format' is none of the values that it can have; give 'json', 'bedgraph', 'bigwig' or 'npy'",
+        ),
     ],
 )
 def test_bad_requests_are_told_plainly(
@@ -212,7 +217,9 @@ def test_another_assembly_is_named(client: TestClient, tmp_path: Path) -> None:
 
 
 def test_no_file_at_all(client: TestClient) -> None:
-    assert problem(client.post("/v1/impute"), 422, "invalid-request") == "tracks: field required."
+    assert problem(client.post("/v1/impute"), 422, "invalid-request") == (
+        "'tracks' is missing; send it, as /docs shows."
+    )
 
 
 def test_too_large_a_body_is_refused(models: Path, tracks: dict[str, Path]) -> None:

@@ -127,6 +127,21 @@ def test_results_are_served_as_browsers_ask(client: httpx2.Client, finished: tup
     assert client.get(job["links"]["scores_picture"]).content.startswith(b"\x89PNG")
 
 
+def test_results_are_called_after_the_sample(client: httpx2.Client, finished: tuple[dict, list[dict]]) -> None:
+    links = finished[0]["links"]
+
+    def shown(link: str) -> str:
+        return str(client.get(link).headers["content-disposition"])
+
+    track = 'attachment; filename="liver_donor_3.H3K9me3.{}.bigWig"'
+    assert {part: shown(link) for part, link in links["tracks"]["H3K9me3"].items()} == {
+        part: track.format(part) for part in ("imputed", "lower", "upper")
+    }
+    assert shown(links["hub"]) == 'inline; filename="liver_donor_3.hub.txt"'
+    assert shown(links["manifest"]) == 'inline; filename="liver_donor_3.manifest.json"'
+    assert shown(links["scores_picture"]) == 'inline; filename="liver_donor_3.scores.png"'
+
+
 def test_observed_marks_are_hidden_and_scored(finished: tuple[dict, list[dict]]) -> None:
     scores = finished[0]["scores"]
     assert list(scores) == list(SEEN)
@@ -160,7 +175,8 @@ def test_ended_ones_can_be_deleted_and_pages_go_on(client: httpx2.Client, tracks
         seen += [job["id"] for job in page["imputations"]]
         after = page["next"]
     assert set(ids) <= set(seen)
-    assert seen == sorted(set(seen))
+    assert [one for one in seen if one in ids] == ids[::-1]
+    assert len(seen) == len(set(seen))
     for one in ids:
         kept = client.delete(f"/v1/imputations/{one}", params={"only_cancel": True})
         assert (kept.status_code, kept.json()["type"]) == (409, "urn:epifill:problem:has-ended")

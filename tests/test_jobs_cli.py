@@ -17,6 +17,7 @@ import httpx2
 import numpy as np
 import pytest
 
+from app.api.names import file_name_of
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from tests.conftest import CHR21
@@ -94,6 +95,7 @@ def test_an_upload_that_breaks_off_is_sent_again(run: Run, scripted: Scripted, t
     status, out, errors = run("submit", "--track", f"H3K4me1={tmp_path}/a-H3K4me1.bigWig", "--server", scripted.url)
     assert (status, out) == (0, "j1\n"), errors
     first, second = scripted.requests("PUT /v1/samples/s1/tracks/H3K4me1")
+    assert file_name_of(first.headers["Content-Disposition"]) == "a-H3K4me1.bigWig"
     assert first.body == second.body == BYTES
     assert json.loads(scripted.requests("POST /v1/samples")[0].body) == {"name": "a", "temporary": True}
     assert "Uploaded H3K4me1" in errors

@@ -15,6 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.store.database import open_database
 from tests.server import free_port
+from tests.test_lists import pages
 from tests.test_samples import new_sample, put
 
 
@@ -77,7 +78,18 @@ def test_samples_and_tracks_last_in_postgres(client: TestClient, tracks: dict[st
 def test_nul_and_odd_text_are_refused_not_failed(client: TestClient) -> None:
     assert client.post("/v1/samples", json={"name": "a\x00b"}).status_code == 422
     assert client.get("/v1/samples", params={"after": "a\x00b"}).status_code in (200, 422)
+    assert client.get("/v1/samples", params={"name": "a\x00b"}).status_code == 422
+    assert client.get("/v1/imputations", params={"sample": "a\x00b"}).status_code == 422
     assert client.get("/v1/samples/a%00b").status_code == 404
+
+
+def test_lists_are_paged_and_filtered_alike(client: TestClient) -> None:
+    ids = [new_sample(client, name=name) for name in ("Öl 1", "öl_2", "other")]
+    for size in (1, 2, 3):
+        assert pages(client, "/v1/samples", "samples", name="ÖL", limit=size)[0] == ids[1::-1][:size]
+    assert pages(client, "/v1/samples", "samples", name="l_") == [[ids[1]]]
+    assert [one for page in pages(client, "/v1/samples", "samples", limit=2) for one in page][:3] == ids[::-1]
+    assert client.get("/v1/imputations?status=failed&sample=x&name=y").json() == {"imputations": [], "next": None}
 
 
 def test_many_at_once(client: TestClient) -> None:

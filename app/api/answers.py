@@ -65,6 +65,7 @@ def answer(
     max_bins: int,
     format: Format,
     interval: bool,
+    sample: str,
 ) -> Response:
     """Impute over a region, or over all that the tracks cover, and write the answer, with the `interval` if asked.
 
@@ -88,7 +89,7 @@ def answer(
         scores=imputation.scores(),
     )
     warnings = warnings_of(tracks, model, plan, outcome)
-    return respond(model, plan, imputation, outcome, warnings, format, interval)
+    return respond(model, plan, imputation, outcome, warnings, format, interval, sample)
 
 
 def _covered_region(tracks: BinnedTracks) -> Region:

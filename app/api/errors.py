@@ -3,7 +3,6 @@
 import errno
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -15,6 +14,7 @@ from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from app.api.invalid import sentence
 from app.core import errors
 from app.store.files import DISK_FULL
 
@@ -40,6 +40,7 @@ PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.NoOverlap: (422, "no-overlap", "The tracks do not cover the region"),
     errors.UnknownModel: (404, "unknown-model", "The model is not installed"),
     errors.BadName: (422, "bad-name", "The name cannot be used"),
+    errors.BadPage: (422, "bad-page", "There is no such page of the list"),
     errors.UnknownSample: (404, "unknown-sample", "There is no such sample"),
     errors.UnknownTrack: (404, "unknown-track", "There is no such track"),
     errors.UnknownImputation: (404, "unknown-imputation", "There is no such imputation"),
@@ -73,15 +74,6 @@ class ProblemResponse(Response):
     """A problem document."""
 
     media_type = MEDIA_TYPE
-
-
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer with these statuses."""
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
 
 
 def problem_of(error: errors.EpifillError) -> Problem:
@@ -133,10 +125,8 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        detail = f"{field or 'The request'}: {first['msg'].lower()}."
-        return _answer(422, "invalid-request", "The request is not valid", detail, field or None)
+        detail, field = sentence(error.errors()[0])
+        return _answer(422, "invalid-request", "The request is not valid", detail, field)
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:

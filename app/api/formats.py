@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from fastapi.responses import Response
 
+from app.api.names import content_disposition, result_name
 from app.api.schemas import ModelName, PanelUse, Summary, TargetTrust, TrackScore
 from app.core.bigwig.write import BigWigWriter
 from app.core.impute import Imputation
@@ -21,15 +22,6 @@ from app.core.model import Model
 from app.core.warnings import Outcome
 
 RESULT_HEADER = "Epifill-Result"
-
-
-ANSWERS: dict[str, Any] = {
-    "application/json": {},
-    "text/plain": {"schema": {"type": "string"}, "example": "chr21\t33750000\t33750025\t0.31\n"},
-    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    "application/zip": {"schema": {"type": "string", "format": "binary"}},
-}
-"""Media types of the formats, for the API's description."""
 
 
 class Format(StrEnum):
@@ -49,10 +41,12 @@ def respond(
     warnings: list[str],
     format: Format,
     interval: bool,
+    sample: str,
 ) -> Response:
     """Answer with an imputation; its summary and scores also stand in the header `Epifill-Result`.
 
-    JSON holds the bounds of the interval always, the other formats if `interval` says so.
+    JSON holds the bounds of the interval always, the other formats if `interval` says so. Files are called after the
+    sample.
     """
     summary = Summary(
         assembly=model.manifest.assembly,
@@ -75,13 +69,12 @@ def respond(
         content = orjson.dumps({**summary, "tracks": tracks}, option=orjson.OPT_SERIALIZE_NUMPY)
         return Response(content, media_type="application/json", headers=headers)
     shown = imputation if interval else replace(imputation, lower=None, upper=None)
-    content, media_type, name = _WRITERS[format](model, shown)
-    if name:
-        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    content, media_type, name = _WRITERS[format](model, shown, sample)
+    headers["Content-Disposition"] = content_disposition(name, "inline" if format is Format.bedgraph else "attachment")
     return Response(content, media_type=media_type, headers=headers)
 
 
-_Written = tuple[bytes, str, str | None]
+_Written = tuple[bytes, str, str]
 
 
 def _json_tracks(model: Model, imputation: Imputation, scores: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,7 +87,7 @@ def _json_tracks(model: Model, imputation: Imputation, scores: dict[str, Any]) -
     return tracks
 
 
-def _bedgraph(model: Model, imputation: Imputation) -> _Written:
+def _bedgraph(model: Model, imputation: Imputation, sample: str) -> _Written:
     signal = imputation.imputed
     chrom, size = signal.region.chrom, signal.bin_size_bp
     starts = signal.region.start + size * np.arange(signal.n_bins)
@@ -107,16 +100,17 @@ def _bedgraph(model: Model, imputation: Imputation) -> _Written:
             there = ~np.isnan(values)
             rows = zip(starts[there].tolist(), ends[there].tolist(), values[there].tolist(), strict=True)
             lines += [f"{chrom}\t{start}\t{end}\t{value:.6g}" for start, end, value in rows]
-    return "\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8", None
+    name = result_name(sample, "imputed.bedGraph")
+    return "\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8", name
 
 
-def _bigwig(model: Model, imputation: Imputation) -> _Written:
+def _bigwig(model: Model, imputation: Imputation, sample: str) -> _Written:
     signal = imputation.imputed
     with tempfile.TemporaryDirectory(prefix="epifill-") as folder:
         paths = []
         for mark in signal.marks:
             for name, part in imputation.parts().items():
-                path = Path(folder, f"{mark}.{name}.bigWig")
+                path = Path(folder, result_name(sample, mark, name, "bigWig"))
                 with BigWigWriter(path, model.assembly, signal.bin_size_bp) as writer:
                     writer.add(signal.region, part.row(mark))
                 paths.append(path)
@@ -126,14 +120,14 @@ def _bigwig(model: Model, imputation: Imputation) -> _Written:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:  # bigWigs are compressed already
             for path in paths:
                 file.write(path, path.name)
-        return archive.getvalue(), "application/zip", "imputed.zip"
+        return archive.getvalue(), "application/zip", result_name(sample, "imputed.zip")
 
 
-def _npy(_: Model, imputation: Imputation) -> _Written:
+def _npy(_: Model, imputation: Imputation, sample: str) -> _Written:
     file = io.BytesIO()
     parts = [signal.values for signal in imputation.parts().values()]
     np.save(file, np.stack(parts) if len(parts) > 1 else parts[0])
-    return file.getvalue(), "application/octet-stream", "imputed.npy"
+    return file.getvalue(), "application/octet-stream", result_name(sample, "imputed.npy")
 
 
 _WRITERS = {Format.bedgraph: _bedgraph, Format.bigwig: _bigwig, Format.npy: _npy}

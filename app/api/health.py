@@ -9,13 +9,13 @@ from app.jobs.runner import Runner
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", operation_id="get_health", summary="Is the process alive?")
 async def alive() -> Health:
     """Tell that the process answers."""
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Can it impute?")
+@router.get("/readyz", operation_id="get_readiness", summary="Can it impute?")
 async def ready(models: Models, request: Request) -> Readiness:
     """Tell that models are loaded, and which; and whether long imputations can be worked on."""
     runner: Runner = request.app.state.runner

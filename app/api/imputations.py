@@ -4,55 +4,54 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings, Models
-from app.api.errors import problem_responses
-from app.api.links import CurrentLinks, is_signed, signature_of, signed_hub
+from app.api.described import BODY, PLAN, gives, problem_responses
+from app.api.links import CurrentLinks
+from app.api.lists import PLAIN, After, ImputationPage, ImputationRow, Limit, Name, Status, page_of
 from app.api.region import check_fit
-from app.api.schemas import ImputationAnswer, ImputationPage, NewImputation
-from app.core.assays import canonical
-from app.core.errors import NotFinished, NothingObserved, UnknownImputation, UnknownTrack
+from app.api.results import Existing, Jobs
+from app.api.routes import Route
+from app.api.schemas import ImputationAnswer, NewImputation
+from app.core.errors import (
+    BadPage,
+    DiskFull,
+    HasEnded,
+    KeyReused,
+    LimitReached,
+    NothingObserved,
+    TrackNotReady,
+    UnknownImputation,
+    UnknownSample,
+)
 from app.core.marks import plan
-from app.jobs.publish import HUB, MANIFEST, PICTURE
 from app.jobs.runner import Runner
-from app.jobs.work import INPUTS, RESULT, Folder, Input, make_work
-from app.store.imputations import OPEN, Imputations
+from app.jobs.work import INPUTS, Folder, Input, make_work
+from app.store.imputations import OPEN
 from app.store.samples import Samples
 from app.store.tables import ImputationJob
 
-router = APIRouter(prefix="/v1", tags=["imputations"])
+router = APIRouter(prefix="/v1", tags=["imputations"], route_class=Route)
 
 _LOOK_SECONDS = 0.5
 
 
-async def _imputations(request: Request) -> Imputations:
-    imputations: Imputations = request.app.state.jobs
-    return imputations
-
-
-Jobs = Annotated[Imputations, Depends(_imputations)]
-
-
-def _existing(imputation: str, request: Request, owner: Owner, jobs: Jobs) -> ImputationJob:
-    return jobs.find(imputation) if is_signed(request.scope) else jobs.get(owner, imputation)
-
-
-Existing = Annotated[ImputationJob, Depends(_existing)]
-
-
 @router.post(
     "/samples/{sample}/imputations",
+    operation_id="start_imputation",
     summary="Start to impute a sample, the whole genome if need be",
     status_code=202,
-    responses=problem_responses(401, 404, 409, 413, 422, 507),
+    responses={
+        202: gives("Location"),
+        **problem_responses(*BODY, UnknownSample, *PLAN, TrackNotReady, KeyReused, LimitReached, DiskFull),
+    },
 )
 def start(
     sample: str,
@@ -135,22 +134,29 @@ def _link_inputs(stored: Samples, tracks, folder: Path) -> dict[str, Input]:  # 
     return inputs
 
 
-@router.get("/imputations", summary="List your imputations", responses=problem_responses(401, 422))
+@router.get(
+    "/imputations", operation_id="list_imputations", summary="List imputations", responses=problem_responses(BadPage)
+)
 def page(
     owner: Owner,
     jobs: Jobs,
     links: CurrentLinks,
-    limit: Annotated[int, Query(ge=1, le=500, description="Most imputations in one answer")] = 50,
-    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+    after: After,
+    limit: Limit = 50,
+    status: Status = None,
+    sample: Annotated[str, Query(max_length=100, pattern=PLAIN, description="Only of the sample with this id")] = "",
+    name: Name = "",
 ) -> ImputationPage:
-    """List imputations, some at a time."""
-    rows = jobs.page(owner, limit + 1, after)
-    shown = [ImputationAnswer.of(row, links) for row in rows[:limit]]
-    return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
+    """List imputations, the newest first, some at a time."""
+    rows, following = page_of(jobs.page(owner, limit + 1, after, status, sample or None, name), limit)
+    return ImputationPage(imputations=[ImputationRow.of(row, links) for row in rows], next=following)
 
 
 @router.get(
-    "/samples/{sample}/imputations", summary="List a sample's imputations", responses=problem_responses(401, 404, 422)
+    "/samples/{sample}/imputations",
+    operation_id="list_imputations_of_sample",
+    summary="List a sample's imputations",
+    responses=problem_responses(UnknownSample, BadPage),
 )
 def page_of_sample(
     sample: str,
@@ -158,17 +164,22 @@ def page_of_sample(
     stored: Stored,
     jobs: Jobs,
     links: CurrentLinks,
-    limit: Annotated[int, Query(ge=1, le=500, description="Most imputations in one answer")] = 50,
-    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+    after: After,
+    limit: Limit = 50,
+    status: Status = None,
 ) -> ImputationPage:
-    """List the imputations of one sample, some at a time."""
+    """List the imputations of one sample, the newest first, some at a time."""
     found, _ = stored.get(owner, sample)
-    rows = jobs.page(owner, limit + 1, after, found.id)
-    shown = [ImputationAnswer.of(row, links) for row in rows[:limit]]
-    return ImputationPage(imputations=shown, next=shown[-1].id if len(rows) > limit else None)
+    rows, following = page_of(jobs.page(owner, limit + 1, after, status, found.id), limit)
+    return ImputationPage(imputations=[ImputationRow.of(row, links) for row in rows], next=following)
 
 
-@router.get("/imputations/{imputation}", summary="Show an imputation", responses=problem_responses(401, 404))
+@router.get(
+    "/imputations/{imputation}",
+    operation_id="get_imputation",
+    summary="Show an imputation",
+    responses=problem_responses(UnknownImputation),
+)
 def show(row: Existing, links: CurrentLinks) -> ImputationAnswer:
     """Show how far an imputation is, and where its result is."""
     return ImputationAnswer.of(row, links)
@@ -176,9 +187,16 @@ def show(row: Existing, links: CurrentLinks) -> ImputationAnswer:
 
 @router.get(
     "/imputations/{imputation}/events",
+    operation_id="watch_imputation",
     summary="Watch an imputation",
     response_class=EventSourceResponse,
-    responses=problem_responses(401, 404),
+    responses={
+        200: {
+            "description": "Events called `state`; the data of each is the imputation as `get_imputation` answers it",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **problem_responses(UnknownImputation),
+    },
 )
 async def events(
     row: Existing, request: Request, owner: Owner, jobs: Jobs, links: CurrentLinks
@@ -201,10 +219,11 @@ async def events(
 
 @router.delete(
     "/imputations/{imputation}",
+    operation_id="cancel_imputation",
     summary="Cancel an imputation, or delete one that has ended",
     status_code=202,
     response_model=ImputationAnswer,
-    responses={204: {"description": "It had ended, and is deleted"}, **problem_responses(401, 404, 409, 422)},
+    responses={204: {"description": "It had ended, and is deleted"}, **problem_responses(UnknownImputation, HasEnded)},
 )
 def cancel(
     row: Existing,
@@ -227,83 +246,3 @@ def cancel(
         return Response(status_code=204)
     body = ImputationAnswer.of(cancelled, links).model_dump_json()
     return Response(body, status_code=202, media_type="application/json")
-
-
-def _result_of(kind: str) -> dict[int | str, dict[str, Any]]:
-    return {
-        200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The asked range of bytes"},
-        304: {"description": "The file has not changed since the ETag in If-None-Match"},
-        400: {"description": "The Range header cannot be read", "content": {"text/plain": {}}},
-        **problem_responses(401, 404, 409, 416),
-    }
-
-
-@router.get(
-    "/imputations/{imputation}/tracks/{track}.bigWig",
-    summary="Get an imputed track",
-    response_class=FileResponse,
-    responses=_result_of("application/octet-stream"),
-)
-def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Response:
-    """Answer an imputed track, `H3K4me3.bigWig`, or its bounds, `H3K4me3.lower.bigWig` and `H3K4me3.upper.bigWig`."""
-    targets = row.request["targets"]
-    bounds = [part for part in row.request["parts"] if part != "imputed"]
-    part = next((part for part in bounds if track.lower().endswith(f".{part}")), "")
-    mark = canonical(track[: -len(part) - 1] if part else track, targets)
-    if mark not in targets:
-        names = ", ".join(targets)
-        raise UnknownTrack(f"The imputation has no track '{track[:80]}'; its targets are {names}.", track[:80])
-    name = f"{mark}.{part or 'imputed'}.bigWig"
-    return _file(row, jobs, request, name, "application/octet-stream")
-
-
-def _serve(name: str, kind: str, summary: str, description: str) -> None:
-    """Add the route of a file that stands beside the tracks."""
-
-    def answer(row: Existing, request: Request, jobs: Jobs) -> Response:
-        return _file(row, jobs, request, name, kind)
-
-    path = f"/imputations/{{imputation}}/{name}"
-    described = {"summary": summary, "description": description, "responses": _result_of(kind)}
-    router.get(path, response_class=FileResponse, **described)(answer)  # type: ignore[arg-type]
-
-
-_serve(
-    MANIFEST,
-    "application/json",
-    "Where the result comes from",
-    "Answer the manifest: every input's, model's and output's hash, parameters and versions.",
-)
-_serve(
-    HUB,
-    "text/plain",
-    "A UCSC track hub of the result",
-    "Answer a single-file track hub: give this address to the UCSC Genome Browser.",
-)
-_serve(
-    PICTURE,
-    "image/png",
-    "How well each observed mark was imputed, as a picture",
-    "Answer a picture of the accuracy on the sample's own marks, hidden in turn.",
-)
-
-
-def _file(row: ImputationJob, jobs: Imputations, request: Request, name: str, kind: str) -> Response:
-    """A file of the result, with ranges and an ETag; raises NotFinished or UnknownTrack."""
-    if row.status != "finished":
-        raise NotFinished(f"The imputation is {row.status}; it has a result when it is finished.")
-    path = jobs.folder(row) / RESULT / name
-    signed = signature_of(request.query_params) if is_signed(request.scope) and name == HUB else ""
-    # A result never changes, so its row and name say as much as a hash; and how it was signed, where a hub repeats it.
-    state = hashlib.sha256(signed.encode()).hexdigest()[:8] if signed else row.id
-    headers = {"ETag": f'"{state}-{name}"', "Cache-Control": "private, no-cache"}
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        raise UnknownTrack(f"The result has no {name}.", name) from None
-    if signed:
-        return Response(signed_hub(path.read_text(), signed), media_type=kind, headers=headers)
-    return FileResponse(path, media_type=kind, filename=name, headers=headers, stat_result=stat)

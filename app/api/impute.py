@@ -12,32 +12,35 @@ from pydantic import BeforeValidator, WithJsonSchema
 from app.api.access import Owner
 from app.api.answers import answer, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
-from app.api.errors import problem_responses
-from app.api.formats import ANSWERS, Format
+from app.api.described import ANSWER, BODY, FILE, PLAN, problem_responses
+from app.api.formats import Format
+from app.api.names import common_stem, printable
+from app.api.routes import Route
 from app.api.schemas import RegionAnswer
 from app.api.uploads import incoming, pieces_of, receive, without_empty_slots
 from app.core.assays import mark_of_file
 from app.core.binned import BinnedTracks
-from app.core.errors import AmbiguousMark
+from app.core.errors import AmbiguousMark, Busy, DiskFull, NoInterval, RegionTooLarge
 from app.core.impute import read_around
 from app.core.marks import plan, spell
 from app.core.model import Model
 from app.store.files import ORIGINAL
 from app.store.ingest import Limits, take_in
 
-router = APIRouter(prefix="/v1", tags=["impute"])
+router = APIRouter(prefix="/v1", tags=["impute"], route_class=Route)
 
 _NONE: list[str] = []
 
 
 @router.post(
     "/impute",
+    operation_id="impute",
     summary="Impute the missing marks of a sample",
     response_model=RegionAnswer,
     response_class=Response,
     responses={
-        200: {"description": "The imputed tracks", "content": ANSWERS},
-        **problem_responses(400, 401, 404, 408, 413, 422, 429, 507),
+        200: ANSWER,
+        **problem_responses(*BODY, *FILE, *PLAN, NoInterval, RegionTooLarge, Busy, DiskFull),
     },
 )
 async def impute_tracks(
@@ -87,7 +90,9 @@ async def impute_tracks(
     for every format in the header `Epifill-Result`.
     """
     chosen = models.get(model)
-    names = _marks(tracks, several(marks), chosen)
+    files = [printable(track.filename or "the file") for track in tracks]
+    names = _marks(files, several(marks), chosen)
+    stem = common_stem(files, names)
     check_interval(interval, chosen)
     hidden, asked = several(mask), several(targets)
     known = plan(chosen, names, hidden, asked).tracks  # before anything is read
@@ -95,7 +100,7 @@ async def impute_tracks(
     limits = Limits(memory_bytes=settings.ingest_memory_bytes)
     with ExitStack() as stack:
         folders = {}
-        for track, mark in zip(tracks, names, strict=True):
+        for track, file, mark in zip(tracks, files, names, strict=True):
             if mark not in known:
                 continue
             folder = folders[mark] = stack.enter_context(incoming(request.app.state.data))
@@ -103,25 +108,23 @@ async def impute_tracks(
             around = read_around(wanted, chosen) if wanted else []
             size = chosen.manifest.bin_size_bp
             async with request.app.state.ingests:
-                await take_in(
-                    folder / ORIGINAL, folder, track.filename or mark, chosen.assembly.name, size, limits, around
-                )
+                await take_in(folder / ORIGINAL, folder, file, chosen.assembly.name, size, limits, around)
         async with turn(request):
             ingested = BinnedTracks(folders)
             settled = plan(chosen, names, hidden, asked, ingested.unusable())
             return await run_in_threadpool(
-                answer, ingested, chosen, settled, wanted, settings.max_region_bins, format, interval
+                answer, ingested, chosen, settled, wanted, settings.max_region_bins, format, interval, stem
             )
 
 
-def _marks(tracks: Sequence[UploadFile], marks: Sequence[str], model: Model) -> list[str]:
+def _marks(files: Sequence[str], marks: Sequence[str], model: Model) -> list[str]:
     """The mark of every file: as given, or else from the files' names."""
     if not marks:
         ask = "give the marks of all files, in the order of the files, in the field 'marks'"
-        return [mark_of_file(track.filename or "the file", model.marks, ask) for track in tracks]
-    if len(marks) != len(tracks):
+        return [mark_of_file(file, model.marks, ask) for file in files]
+    if len(marks) != len(files):
         raise AmbiguousMark(
-            f"There are {len(tracks)} files but {len(marks)} marks; give one per file, in their order, in the field"
+            f"There are {len(files)} files but {len(marks)} marks; give one per file, in their order, in the field"
             " 'marks', or none."
         )
     return [spell(mark, model) for mark in marks]

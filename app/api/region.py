@@ -9,27 +9,38 @@ from fastapi.responses import Response
 from app.api.access import Owner, Stored
 from app.api.answers import answer, asked_region, check_interval, several, turn
 from app.api.catalogue import CurrentSettings, Models
-from app.api.errors import problem_responses
-from app.api.formats import ANSWERS, Format
+from app.api.described import ANSWER, PLAN, problem_responses
+from app.api.formats import Format
+from app.api.routes import Route
 from app.api.schemas import RegionAnswer
 from app.api.tracks import BIN_SIZE_BP
-from app.core.errors import AssemblyMismatch, NothingObserved, UnknownModel
+from app.core.errors import (
+    AssemblyMismatch,
+    Busy,
+    NoInterval,
+    NothingObserved,
+    RegionTooLarge,
+    TrackNotReady,
+    UnknownModel,
+    UnknownSample,
+)
 from app.core.marks import plan
 from app.core.model import Model
 
-router = APIRouter(prefix="/v1/samples/{sample}", tags=["samples"])
+router = APIRouter(prefix="/v1/samples/{sample}", tags=["samples"], route_class=Route)
 
 _NONE: list[str] = []
 
 
 @router.get(
     "/region",
+    operation_id="get_region",
     summary="Impute a region of a sample",
     response_model=RegionAnswer,
     response_class=Response,
     responses={
-        200: {"description": "The imputed tracks", "content": ANSWERS},
-        **problem_responses(401, 404, 409, 413, 422, 429),
+        200: ANSWER,
+        **problem_responses(UnknownSample, *PLAN, NoInterval, TrackNotReady, RegionTooLarge, Busy),
     },
 )
 async def impute_region(
@@ -65,7 +76,7 @@ async def impute_region(
         opened = await run_in_threadpool(stored.open, [ready[mark] for mark in known])
         settled = plan(chosen, list(ready), hidden, asked, opened.unusable())
         return await run_in_threadpool(
-            answer, opened, chosen, settled, wanted, settings.max_region_bins, format, interval
+            answer, opened, chosen, settled, wanted, settings.max_region_bins, format, interval, found.name
         )
 
 

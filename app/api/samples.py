@@ -1,20 +1,27 @@
 """Samples: create, list, inspect, delete."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from app.api.access import Owner, Stored
 from app.api.catalogue import CurrentSettings
-from app.api.errors import problem_responses
+from app.api.described import BODY, gives, problem_responses
 from app.api.links import CurrentLinks
-from app.api.schemas import NewSample, SampleAnswer, SamplePage
+from app.api.lists import After, Limit, Name, SamplePage, SampleRow, page_of
+from app.api.routes import Route
+from app.api.schemas import NewSample, SampleAnswer
 from app.core.assemblies import get_assembly
+from app.core.errors import BadPage, DiskFull, LimitReached, UnknownAssembly, UnknownSample
 
-router = APIRouter(prefix="/v1/samples", tags=["samples"])
+router = APIRouter(prefix="/v1/samples", tags=["samples"], route_class=Route)
 
 
-@router.post("", summary="Create a sample", status_code=201, responses=problem_responses(401, 413, 422))
+@router.post(
+    "",
+    operation_id="create_sample",
+    summary="Create a sample",
+    status_code=201,
+    responses={201: gives("Location"), **problem_responses(*BODY, LimitReached, UnknownAssembly, DiskFull)},
+)
 def create(
     new: NewSample, owner: Owner, stored: Stored, settings: CurrentSettings, links: CurrentLinks, response: Response
 ) -> SampleAnswer:
@@ -25,28 +32,37 @@ def create(
     return SampleAnswer.of(sample, [], stored.expires(sample, []), links)
 
 
-@router.get("", summary="List your samples", responses=problem_responses(401, 422))
+@router.get("", operation_id="list_samples", summary="List your samples", responses=problem_responses(BadPage))
 def page(
     owner: Owner,
     stored: Stored,
     links: CurrentLinks,
-    limit: Annotated[int, Query(ge=1, le=500, description="Most samples in one answer")] = 50,
-    after: Annotated[str, Query(pattern="^[0-9a-f]{0,32}$", description="`next` of the answer before")] = "",
+    after: After,
+    limit: Limit = 50,
+    name: Name = "",
 ) -> SamplePage:
-    """List samples, some at a time."""
-    samples = stored.page(owner, limit + 1, after)
-    shown = [SampleAnswer.of(found, own, stored.expires(found, own), links) for found, own in samples[:limit]]
-    return SamplePage(samples=shown, next=shown[-1].id if len(samples) > limit else None)
+    """List samples, the newest first, some at a time."""
+    found = stored.page(owner, limit + 1, after, name)
+    tracks = {sample.id: own for sample, own in found}
+    samples, following = page_of([sample for sample, _ in found], limit)
+    rows = [SampleRow.of(one, tracks[one.id], stored.expires(one, tracks[one.id]), links) for one in samples]
+    return SamplePage(samples=rows, next=following)
 
 
-@router.get("/{sample}", summary="Show a sample", responses=problem_responses(401, 404))
+@router.get("/{sample}", operation_id="get_sample", summary="Show a sample", responses=problem_responses(UnknownSample))
 def show(sample: str, owner: Owner, stored: Stored, links: CurrentLinks) -> SampleAnswer:
     """Show a sample and its tracks with their quality."""
     found, tracks = stored.get(owner, sample)
     return SampleAnswer.of(found, tracks, stored.expires(found, tracks), links)
 
 
-@router.delete("/{sample}", summary="Delete a sample", status_code=204, responses=problem_responses(401, 404))
+@router.delete(
+    "/{sample}",
+    operation_id="delete_sample",
+    summary="Delete a sample",
+    status_code=204,
+    responses=problem_responses(UnknownSample),
+)
 def delete(sample: str, owner: Owner, stored: Stored) -> None:
     """Delete a sample, its tracks and their files."""
     stored.delete(owner, sample)

@@ -1,16 +1,20 @@
 """What the API answers."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.addresses import ImputationLinks, SampleLinks, TrackLinks, left_out
 from app.api.links import Links
 from app.core.impute import Imputation
 from app.core.manifest import Accuracy, MarkAccuracy, PanelDescription, Provenance
 from app.core.model import Model
 from app.core.scores import Score
 from app.store.tables import ImputationJob, Sample, Track
+
+TrackStatus = Literal["checking", "ready", "refused"]
+ImputationStatus = Literal["queued", "running", "finished", "failed", "cancelled"]
 
 
 class ModelSummary(BaseModel):
@@ -172,29 +176,51 @@ class NewSample(BaseModel):
     )
 
 
+class TrackQuality(BaseModel):
+    """A track's figures, in -log10 p-value and bins."""
+
+    covered_bins: int = Field(description="Bins with a value")
+    covered_fraction: float = Field(description="Their share of the assembly")
+    minimum: float
+    maximum: float
+    mean: float
+    negative_fraction: float
+    quantiles: dict[str, float] = Field(description="Value at each level of the whole track's quantile function")
+
+
+class TrackProblem(BaseModel):
+    """Why an upload was refused, as the problem document of RFC 9457 says it."""
+
+    type: str | None = left_out()
+    title: str | None = left_out()
+    status: int | None = left_out()
+    detail: str
+    subject: str | None = left_out("The file, mark or field that it is about")
+
+
 class TrackAnswer(BaseModel):
     """A track of a sample."""
 
     id: str
     mark: str = Field(examples=["H3K4me3"])
-    status: Literal["checking", "ready", "refused"]
+    status: TrackStatus
     file_name: str
     sha256: str = Field(description="Of the file as it came")
     bytes: int
     assembly: str | None
-    quality: dict[str, Any] | None = Field(
-        description="Covered bins and their share of the assembly, minimum, maximum, mean, share of negative values,"
-        " quantiles; -log10 p-value"
-    )
+    quality: TrackQuality | None
     warnings: list[str] = Field(description="What looks odd, and what it does to a result")
-    problem: dict[str, Any] | None = Field(description="Why the last upload was refused")
+    problem: TrackProblem | None = Field(description="Why the last upload was refused")
     created: datetime
-    links: dict[str, str]
+    links: TrackLinks
 
     @classmethod
     def of(cls, track: Track, links: Links) -> Self:
         """A stored track, for JSON."""
-        return cls(**track.model_dump(exclude={"sample_id", "stored_bytes"}), links=links.track(track))
+        return cls(
+            **track.model_dump(exclude={"sample_id", "stored_bytes"}),
+            links=TrackLinks.model_validate(links.track(track)),
+        )
 
 
 class SampleAnswer(BaseModel):
@@ -207,21 +233,14 @@ class SampleAnswer(BaseModel):
     created: datetime
     expires: datetime = Field(description="When it is deleted with its tracks; a new track puts it off")
     tracks: list[TrackAnswer]
-    links: dict[str, str]
+    links: SampleLinks
 
     @classmethod
     def of(cls, sample: Sample, tracks: list[Track], expires: datetime, links: Links) -> Self:
         """A stored sample, for JSON."""
         shown = [TrackAnswer.of(track, links) for track in tracks]
-        own = links.sample(sample)
+        own = SampleLinks.model_validate(links.sample(sample))
         return cls(**sample.model_dump(exclude={"owner"}), expires=expires, tracks=shown, links=own)
-
-
-class SamplePage(BaseModel):
-    """Some of your samples."""
-
-    samples: list[SampleAnswer]
-    next: str | None = Field(description="Give it as `after` to get the following ones; null at the end")
 
 
 class NewImputation(BaseModel):
@@ -254,6 +273,17 @@ class Progress(BaseModel):
     bins_per_second: float | None
     seconds_left: float | None
 
+    @classmethod
+    def of(cls, row: ImputationJob) -> Self:
+        """How far a stored imputation is."""
+        left, rate = row.bins_total - row.bins_done, row.bins_per_second
+        return cls(
+            bins_done=row.bins_done,
+            bins_total=row.bins_total,
+            bins_per_second=rate,
+            seconds_left=left / rate if rate else None,
+        )
+
 
 class HiddenScore(BaseModel):
     """How well an observed mark was imputed from the others, beside the mean of the training samples."""
@@ -267,8 +297,8 @@ class ImputationAnswer(BaseModel):
 
     id: str
     sample: str
-    sample_name: str = Field(description="As the sample was called when it was asked for")
-    status: Literal["queued", "running", "finished", "failed", "cancelled"]
+    sample_name: str = Field(examples=["liver, donor 3"], description="As the sample was called when it was asked for")
+    status: ImputationStatus
     reason: str | None = Field(description="Why it failed, or does not go on")
     model: ModelName
     observed: list[str]
@@ -283,29 +313,17 @@ class ImputationAnswer(BaseModel):
     started: datetime | None
     ended: datetime | None
     expires: datetime | None = Field(description="When it is deleted with its result")
-    links: dict[str, Any]
+    links: ImputationLinks
 
     @classmethod
     def of(cls, row: ImputationJob, links: Links) -> Self:
         """A stored imputation, for JSON."""
-        left = row.bins_total - row.bins_done
-        progress = Progress(
-            bins_done=row.bins_done,
-            bins_total=row.bins_total,
-            bins_per_second=row.bins_per_second,
-            seconds_left=left / row.bins_per_second if row.bins_per_second else None,
-        )
         shown = {name: row.request[name] for name in ("model", "observed", "masked", "targets", "regions")}
-        fields = ("id", "status", "reason", "scores", "trust", "warnings", "created", "started", "ended", "expires")
-        own_fields = {name: getattr(row, name) for name in ("sample_name", *fields)}
-        return cls(sample=row.sample_id, progress=progress, links=links.imputation(row), **shown, **own_fields)
-
-
-class ImputationPage(BaseModel):
-    """Some of your imputations."""
-
-    imputations: list[ImputationAnswer]
-    next: str | None = Field(description="Give it as `after` to get the following ones; null at the end")
+        same = ("id", "sample_name", "status", "reason", "scores", "trust", "warnings")
+        times = ("created", "started", "ended", "expires")
+        own_fields = {name: getattr(row, name) for name in (*same, *times)}
+        own_links = ImputationLinks.model_validate(links.imputation(row))
+        return cls(sample=row.sample_id, progress=Progress.of(row), links=own_links, **shown, **own_fields)
 
 
 class Health(BaseModel):

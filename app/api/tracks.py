@@ -1,24 +1,37 @@
 """Tracks of a sample: upload, inspect, read back, delete."""
 
 import asyncio
-import re
 import shutil
 from collections.abc import AsyncIterator
 from email.utils import format_datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
+from pydantic import WithJsonSchema
 
 from app.api.access import Owner, Stored
 from app.api.catalogue import Catalogue, CurrentSettings, Models
-from app.api.errors import problem_of, problem_responses
+from app.api.described import BINARY, BODY, FILE, asks, file_responses, gives, problem_responses
+from app.api.errors import problem_of
 from app.api.links import CurrentLinks, Links
+from app.api.lists import TrackRow
+from app.api.names import content_disposition, file_name_of, printable
+from app.api.routes import Route
 from app.api.schemas import TrackAnswer
 from app.api.uploads import Received, check_digest, pieces_of, receive
 from app.core.assays import canonical, mark_of_file
-from app.core.errors import BadName, Busy, EpifillError, TrackNotReady
+from app.core.errors import (
+    Busy,
+    ChecksumMismatch,
+    DiskFull,
+    EpifillError,
+    LimitReached,
+    TrackNotReady,
+    UnknownSample,
+    UnknownTrack,
+)
 from app.core.marks import check_mark
 from app.settings import Settings
 from app.store.files import ORIGINAL, DataFolder
@@ -26,7 +39,7 @@ from app.store.ingest import Limits, take_in
 from app.store.samples import Samples
 from app.store.tables import Track
 
-router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"])
+router = APIRouter(prefix="/v1/samples/{sample}/tracks", tags=["samples"], route_class=Route)
 
 BIN_SIZE_BP = 25
 """Bins of the stored form."""
@@ -40,27 +53,34 @@ Mark = Annotated[str, Depends(_spelled)]
 """A mark in a path, in its standard spelling."""
 
 _UPLOAD = {
-    200: {"description": "Replaced the track that was there", "model": TrackAnswer},
-    202: {"description": "With `Prefer: respond-async`: poll the track until it is ready", "model": TrackAnswer},
-    **problem_responses(400, 401, 404, 408, 409, 413, 422, 429, 507),
+    200: {"description": "Replaced the track that was there", "model": TrackAnswer, **gives("Location")},
+    201: {"description": "The new track", **gives("Location")},
+    202: {
+        "description": "With `Prefer: respond-async`: poll the track until it is ready",
+        "model": TrackAnswer,
+        **gives("Location"),
+    },
+    **problem_responses(*BODY, *FILE, UnknownSample, TrackNotReady, LimitReached, ChecksumMismatch, Busy, DiskFull),
 }
+_MISSING = problem_responses(UnknownSample, UnknownTrack)
+_CHECKED = ("Prefer", "Content-Digest", "X-Checksum-SHA256")
 
 
 @router.put(
     "/{mark}",
+    operation_id="upload_track",
     summary="Upload a track as the raw body",
     status_code=201,
     responses=_UPLOAD,
     openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-        }
+        "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": BINARY}}},
+        **asks(*_CHECKED, "Content-Disposition"),
     },
 )
 async def put(
     sample: str, mark: Mark, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
     settings: CurrentSettings, links: CurrentLinks,
+    filename: Annotated[str, Query(max_length=1000, description="Its name; default: as Content-Disposition says")] = "",
 ) -> TrackAnswer:  # fmt: skip
     """Upload a bigWig of -log10 p-values, streamed; the answer has its quality and warnings.
 
@@ -68,21 +88,32 @@ async def put(
     says which models do not know it.
     """
     check_assay(mark, models)
+    given = filename or file_name_of(request.headers.get("content-disposition", ""))
+    name = printable(given or f"{mark}.bigWig")
     announced = int(request.headers.get("content-length") or 0)
     await run_in_threadpool(_check_room, stored, owner, sample, mark, announced, settings)
-    upload = _Upload(request, stored, owner, sample, mark, f"{mark}.bigWig", settings)
+    upload = _Upload(request, stored, owner, sample, mark, name, settings)
     return _shown(await upload.take(request.stream(), response, links), links, models)
 
 
-@router.post("", summary="Upload a track from a form", status_code=201, responses=_UPLOAD)
+@router.post(
+    "",
+    operation_id="upload_track_form",
+    summary="Upload a track from a form",
+    status_code=201,
+    responses=_UPLOAD,
+    openapi_extra=asks(*_CHECKED),
+)
 async def post(
     sample: str, request: Request, response: Response, owner: Owner, stored: Stored, models: Models,
     settings: CurrentSettings, links: CurrentLinks,
-    track: Annotated[UploadFile, File(description="A bigWig file of -log10 p-values")],
+    track: Annotated[
+        UploadFile, File(description="A bigWig file of -log10 p-values"), WithJsonSchema(BINARY)
+    ],
     mark: Annotated[str, Form(description="Its mark. Default: read from a name like E003-H3K4me3.bigWig")] = "",
 ) -> TrackAnswer:  # fmt: skip
     """Upload a bigWig from a browser or Swagger UI."""
-    name = _printable(track.filename or "the file")
+    name = printable(track.filename or "the file")
     ask = "give it in the field 'mark'"
     mark = _spelled(mark.strip(), models) or mark_of_file(name, models.marks, ask)
     check_assay(mark, models)
@@ -91,24 +122,22 @@ async def post(
     return _shown(await upload.take(pieces_of(track), response, links), links, models)
 
 
-@router.get("", summary="List a sample's tracks", responses=problem_responses(401, 404))
-def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks, models: Models) -> list[TrackAnswer]:
-    """List the tracks of a sample with their quality."""
+@router.get(
+    "", operation_id="list_tracks", summary="List a sample's tracks", responses=problem_responses(UnknownSample)
+)
+def tracks(sample: str, owner: Owner, stored: Stored, links: CurrentLinks) -> list[TrackRow]:
+    """List the tracks of a sample; each one's own address has its quality."""
     _, found = stored.get(owner, sample)
-    return [_shown(track, links, models) for track in found]
+    return [TrackRow.of(track, links) for track in found]
 
 
 @router.get(
     "/{mark}.bigWig",
+    operation_id="download_track",
     summary="Read a track back as it was uploaded",
     response_class=FileResponse,
-    responses={
-        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The asked range of bytes"},
-        304: {"description": "The file has not changed since the ETag in If-None-Match"},
-        400: {"description": "The Range header cannot be read", "content": {"text/plain": {}}},
-        **problem_responses(401, 404, 409, 416),
-    },
+    responses=file_responses("application/octet-stream", BINARY, UnknownSample, UnknownTrack, TrackNotReady),
+    openapi_extra=asks("Range", "If-None-Match"),
 )
 def download(sample: str, mark: Mark, request: Request, owner: Owner, stored: Stored) -> Response:
     """Answer the file's bytes; ranges are honoured, and the ETag is its SHA-256."""
@@ -116,6 +145,7 @@ def download(sample: str, mark: Mark, request: Request, owner: Owner, stored: St
     # The file itself may be older, if somebody else has stored the same bytes before.
     modified = format_datetime(track.created, usegmt=True)
     headers = {"ETag": f'"{track.sha256}"', "Cache-Control": "private, no-cache", "Last-Modified": modified}
+    headers["Content-Disposition"] = content_disposition(track.file_name, "attachment")
     path = stored.original(track)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -124,16 +154,16 @@ def download(sample: str, mark: Mark, request: Request, owner: Owner, stored: St
     except FileNotFoundError:
         raise TrackNotReady(f"The track {mark} has just been replaced; ask again.", mark) from None
     kind = "application/octet-stream"
-    return FileResponse(path, media_type=kind, filename=f"{mark}.bigWig", headers=headers, stat_result=stat)
+    return FileResponse(path, media_type=kind, headers=headers, stat_result=stat)
 
 
-@router.get("/{mark}", summary="Show a track", responses=problem_responses(401, 404))
+@router.get("/{mark}", operation_id="get_track", summary="Show a track", responses=_MISSING)
 def show(sample: str, mark: Mark, owner: Owner, stored: Stored, links: CurrentLinks, models: Models) -> TrackAnswer:
     """Show a track's status, quality and warnings."""
     return _shown(stored.track(owner, sample, mark), links, models)
 
 
-@router.delete("/{mark}", summary="Delete a track", status_code=204, responses=problem_responses(401, 404))
+@router.delete("/{mark}", operation_id="delete_track", summary="Delete a track", status_code=204, responses=_MISSING)
 def delete(sample: str, mark: Mark, owner: Owner, stored: Stored) -> None:
     """Delete a track and its file."""
     stored.delete_track(owner, sample, mark)
@@ -237,11 +267,3 @@ def _shown(track: Track, links: Links, models: Catalogue) -> TrackAnswer:
 
 def _check_room(stored: Samples, owner: str, sample: str, mark: str, more: int, settings: Settings):  # type: ignore[no-untyped-def]
     return stored.check_room(owner, sample, mark, more, settings.max_tracks_per_sample, settings.max_bytes_per_owner)
-
-
-def _printable(name: str) -> str:
-    """A file name that may stand in messages and lists; raises BadName."""
-    short = name.replace("\\", "/").rsplit("/", 1)[-1][:200]
-    if re.search(r"[\x00-\x1f\x7f]", short) or not short:
-        raise BadName("The file's name has control characters; give it a plain name.")
-    return short

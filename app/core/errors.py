@@ -92,6 +92,10 @@ class WriteFailed(EpifillError):
     """A result that could not be written, or did not read back as written."""
 
 
+class BadPage(EpifillError):
+    """A place in a list that the list did not give."""
+
+
 class BadName(EpifillError):
     """A name that cannot be used."""
 

@@ -41,5 +41,10 @@ def open_database(url: URL | str) -> Engine:
 
 
 def _prepare_sqlite(connection, _) -> None:  # type: ignore[no-untyped-def]
+    connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII alone
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()

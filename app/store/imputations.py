@@ -12,6 +12,7 @@ from sqlmodel import Session, col, delete, select, update
 
 from app.core.errors import HasEnded, KeyReused, LimitReached, UnknownImputation
 from app.store.files import DataFolder
+from app.store.lists import Place, holds, newest_first
 from app.store.tables import ImputationJob, new_id, now
 
 LEASE_SECONDS = 12
@@ -122,13 +123,33 @@ class Imputations:
                 return found
         raise UnknownImputation("There is no such imputation; it may have been deleted.")
 
-    def page(self, owner: str, limit: int, after: str | None, sample_id: str | None = None) -> list[ImputationJob]:
-        """Up to `limit` imputations, of one sample or of all, in order of their ids, behind the id `after`."""
+    def page(
+        self,
+        owner: str,
+        limit: int,
+        after: Place | None = None,
+        status: str | None = None,
+        sample_id: str | None = None,
+        sample_name: str = "",
+    ) -> list[ImputationJob]:
+        """Up to `limit` imputations, the newest first, behind a place.
+
+        Parameters
+        ----------
+        status, sample_id
+            Only those that have it; None = any.
+        sample_name
+            Only those whose sample's name holds it, in any case.
+        """
+        query = select(ImputationJob).where(ImputationJob.owner == owner)
+        if status is not None:
+            query = query.where(ImputationJob.status == status)
+        if sample_id is not None:
+            query = query.where(ImputationJob.sample_id == sample_id)
+        if sample_name:
+            query = query.where(holds(ImputationJob.sample_name, sample_name))
         with Session(self._engine, expire_on_commit=False) as session:
-            query = select(ImputationJob).where(ImputationJob.owner == owner, ImputationJob.id > (after or ""))
-            if sample_id is not None:
-                query = query.where(ImputationJob.sample_id == sample_id)
-            return list(session.exec(query.order_by(ImputationJob.id).limit(limit)))
+            return list(session.exec(newest_first(query, ImputationJob, limit, after)))
 
     def folder(self, imputation: ImputationJob) -> Path:
         """The folder of an imputation."""

@@ -15,6 +15,7 @@ from app.core.binned import BinnedTracks
 from app.core.errors import AssemblyMismatch, LimitReached, TrackNotReady, UnknownSample, UnknownTrack
 from app.store.files import ORIGINAL, DataFolder
 from app.store.ingest import Taken
+from app.store.lists import Place, holds, newest_first
 from app.store.tables import ImputationJob, Sample, Track, now
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -62,12 +63,19 @@ class Samples:
             session.commit()
             return sample
 
-    def page(self, owner: str, limit: int, after: str | None) -> list[tuple[Sample, list[Track]]]:
-        """Up to `limit` samples in order of their ids, behind the id `after`."""
+    def page(
+        self, owner: str, limit: int, after: Place | None = None, name: str = ""
+    ) -> list[tuple[Sample, list[Track]]]:
+        """Up to `limit` samples whose names hold `name` in any case, the newest first, with their tracks."""
         with Session(self._engine, expire_on_commit=False) as session:
-            query = select(Sample).where(Sample.owner == owner, Sample.id > (after or "")).order_by(Sample.id)
-            samples = session.exec(query.limit(limit)).all()
-            return [(sample, self._tracks_of(session, sample.id)) for sample in samples]
+            query = select(Sample).where(Sample.owner == owner)
+            if name:
+                query = query.where(holds(Sample.name, name))
+            samples = session.exec(newest_first(query, Sample, limit, after)).all()
+            tracks: dict[str, list[Track]] = {sample.id: [] for sample in samples}
+            for track in session.exec(select(Track).where(col(Track.sample_id).in_(tracks)).order_by(col(Track.mark))):
+                tracks[track.sample_id].append(track)
+            return [(sample, tracks[sample.id]) for sample in samples]
 
     def get(self, owner: str, sample_id: str) -> tuple[Sample, list[Track]]:
         """A sample and its tracks; raises UnknownSample."""

@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
@@ -55,6 +55,8 @@ class Sample(SQLModel, table=True):
 
     A temporary one was made for an imputation, and goes with the last that is of it.
     """
+
+    __table_args__ = (Index("ix_sample_newest", "owner", "created", "id"),)
 
     id: str = Field(default_factory=new_id, primary_key=True)
     owner: str = Field(index=True)
@@ -119,7 +121,10 @@ class ImputationJob(SQLModel, table=True):
     """
 
     __tablename__ = "imputation"
-    __table_args__ = (UniqueConstraint("owner", "idempotency_key"),)
+    __table_args__ = (
+        UniqueConstraint("owner", "idempotency_key"),
+        Index("ix_imputation_newest", "owner", "created", "id"),
+    )
 
     id: str = Field(default_factory=new_id, primary_key=True)
     owner: str = Field(index=True)

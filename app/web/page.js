@@ -129,13 +129,20 @@ async function explain(response) {
   problem.hidden = false;
 }
 
+// As the service calls it: after the sample, so that two downloads never collide.
+function fileName(response) {
+  const header = response.headers.get("Content-Disposition");
+  const encoded = header.match(/filename\*=UTF-8''([^;]+)/);
+  return encoded ? decodeURIComponent(encoded[1]) : header.match(/filename="([^"]*)"/)[1];
+}
+
 async function download(button, mark) {
   button.disabled = true;
   const response = await request("bigwig", mark);
   if (response.ok) {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await response.blob());
-    link.download = `${mark}.imputed.bigWig`;
+    link.download = fileName(response);
     link.click();
     URL.revokeObjectURL(link.href);
   } else await explain(response);

@@ -119,6 +119,6 @@ def test_a_long_imputation(client: Any, package: str, tracks: dict[str, Path]) -
     track = call(package, "imputations.download_result")(job.id, "H3K9me3", client=client)
     assert track.payload.read(4)[::-1].hex() == "888ffc26"
     manifest = call(package, "imputations.get_manifest")(job.id, client=client)
-    assert manifest.additional_properties["targets"] == ["H3K9me3"]
+    assert manifest.targets == ["H3K9me3"]
     rows = call(package, "imputations.list_imputations")(client=client, sample=sample.id, status="finished")
     assert [row.id for row in rows.imputations] == [job.id]

@@ -12,6 +12,7 @@ import httpx2
 import numpy as np
 import pytest
 
+from app.api.manifests import ResultManifest
 from app.core.assemblies import HG19
 from app.core.bigwig.read import TrackFile, Tracks
 from app.core.impute import impute
@@ -271,3 +272,12 @@ def test_a_cancelled_one_frees_everything(
     assert result.status_code == 409
     assert "is cancelled" in result.json()["detail"]
     assert watch(client, job)[-1]["status"] == "cancelled"
+
+
+def test_the_manifest_is_as_described(client: httpx2.Client, finished: tuple[dict, list[dict]]) -> None:
+    manifest = client.get(finished[0]["links"]["manifest"]).raise_for_status().json()
+    described = ResultManifest.model_validate(manifest)
+    assert set(manifest) == set(ResultManifest.model_fields)
+    assert described.model_dump(mode="json") == {**manifest, "created": described.model_dump(mode="json")["created"]}
+    schema = client.get("/openapi.json").json()["paths"]["/v1/imputations/{imputation}/manifest.json"]["get"]
+    assert schema["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/ResultManifest")

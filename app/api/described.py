@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import BaseModel
+
 from app.api.errors import MEDIA_TYPE, PROBLEMS, Problem
 from app.api.formats import RESULT_HEADER
 from app.core import errors
@@ -149,12 +151,14 @@ def asks(*headers: str) -> dict[str, Any]:
     }
 
 
-def file_responses(media_type: str, schema: Mapping[str, Any], *kinds: Kind) -> dict[int | str, dict[str, Any]]:
+def file_responses(
+    media_type: str, schema: Mapping[str, Any] | type[BaseModel], *kinds: Kind
+) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a call that answers a file, whole or in part."""
-    content = {media_type: {"schema": dict(schema)}}
+    whole = {"content": {media_type: {"schema": dict(schema)}}} if isinstance(schema, Mapping) else {"model": schema}
     names = ("ETag", "Accept-Ranges", "Content-Disposition", "Last-Modified")
     return {
-        200: {"description": "The file", "content": content, **gives(*names)},
+        200: {"description": "The file", **whole, **gives(*names)},
         206: {
             "description": "The asked range of bytes; for several ranges, as multipart/byteranges",
             "content": {media_type: {"schema": dict(BINARY)}, "multipart/byteranges": {"schema": dict(BINARY)}},

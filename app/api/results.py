@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse
+from pydantic import BaseModel
 
 from app.api.access import Owner
 from app.api.described import BINARY, Kind, asks, file_responses
 from app.api.links import is_signed, signature_of, signed_hub
+from app.api.manifests import ResultManifest
 from app.api.names import content_disposition, result_name
 from app.api.routes import Route
 from app.core.assays import canonical
@@ -61,7 +63,9 @@ def result_track(track: str, row: Existing, request: Request, jobs: Jobs) -> Res
     return _file(row, jobs, request, name, "application/octet-stream", shown)
 
 
-def _serve(name: str, operation_id: str, kind: str, schema: dict[str, Any], summary: str, description: str) -> None:
+def _serve(
+    name: str, operation_id: str, kind: str, schema: dict[str, Any] | type[BaseModel], summary: str, description: str
+) -> None:
     """Add the route of a file that stands beside the tracks."""
 
     def answer(row: Existing, request: Request, jobs: Jobs) -> Response:
@@ -84,7 +88,7 @@ _serve(
     MANIFEST,
     "get_manifest",
     "application/json",
-    {"type": "object", "additionalProperties": True},
+    ResultManifest,
     "Where the result comes from",
     "Answer the manifest: every input's, model's and output's hash, parameters and versions.",
 )

@@ -44,7 +44,7 @@ bench: install
 # Renew the locks after a change of pyproject.toml.
 COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-find-links --no-header
 lock: install
-	$(COMPILE) --extra postgres --generate-hashes --output-file requirements/service.lock pyproject.toml
+	$(COMPILE) --extra postgres -c requirements/both.txt --generate-hashes --output-file requirements/service.lock pyproject.toml
 	$(COMPILE) --extra postgres --extra train --extra dev -c requirements/service.lock -c requirements/torch.txt --output-file requirements/dev.lock pyproject.toml
 	sed -i 's/+cpu$$//' requirements/dev.lock
 

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from app.api.names import common_stem, content_disposition, file_name_of, printable, result_name
+from app.client.server import _plain
 from app.core.errors import BadName
 from tests.test_api import problem
 from tests.test_samples import new_sample, put
@@ -123,3 +124,9 @@ def test_a_samples_region_is_called_after_the_sample(client: TestClient, tracks:
     answer = client.get(asked)
     assert named(answer) == ("attachment", "肝_donor_3.H3K9me3.imputed.bigWig")
     assert unquote(answer.headers["content-disposition"].rpartition("''")[2]) == named(answer)[1]
+
+
+def test_the_command_line_sends_any_file_name() -> None:
+    """A file system may hold what is no text, and line ends."""
+    assert _plain("a\udcff\nb ü.bw") == "a__b ü.bw"
+    assert printable(_plain("\udcff\x00.bw")) == "__.bw"

@@ -49,7 +49,7 @@ class Server(Connection):
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(path.name, safe='')}",
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(_plain(path.name), safe='')}",
         }
         timeout = httpx2.Timeout(30, connect=10, read=_CHECKING_S)
 
@@ -103,6 +103,11 @@ class Server(Connection):
 
 def _page(after: str) -> dict[str, str]:
     return {"limit": "100"} | ({"after": after} if after else {})
+
+
+def _plain(name: str) -> str:
+    """A file's name without what is no text, which a file system may hold, and without line ends and the like."""
+    return "".join(letter if letter.isprintable() else "_" for letter in name)
 
 
 def _pieces(path: Path, size: int, told: Told) -> Iterator[bytes]:

@@ -121,10 +121,10 @@ def test_bigwig_has_the_bounds_if_asked(
     response = post(panel_client, files, **one, interval="true")
     assert response.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
-        assert archive.namelist() == [f"H3K9me3.{name}.bigWig" for name in PARTS]
+        assert archive.namelist() == [f"B.H3K9me3.{name}.bigWig" for name in PARTS]
         archive.extractall(tmp_path)
     for name, signal in core.parts().items():
-        np.testing.assert_array_equal(read_bigwig(tmp_path / f"H3K9me3.{name}.bigWig", REGION), signal.row("H3K9me3"))
+        np.testing.assert_array_equal(read_bigwig(tmp_path / f"B.H3K9me3.{name}.bigWig", REGION), signal.row("H3K9me3"))
 
 
 def test_bedgraph_has_the_bounds_if_asked(panel_client: TestClient, tracks: dict[str, Path]) -> None:
@@ -166,8 +166,8 @@ def test_models_show_their_optional_parts(panel_client: TestClient, panel_models
     for name in ("quantile_levels", "panel", "interval_coverage", "benchmark", "reliability"):
         assert detail[name] == manifest[name]
         assert panel_client.get("/v1/models/toy").json()[name] is None
-    shown = run("models", "--models", panel_models).stdout
-    for words in ("3 levels", "2 channels of 2 samples", "80%", "panel mean", "0.400", "top decile"):
+    shown = run("models", "panelled", "--models", panel_models).stdout
+    for words in ("3 quantiles", "2 channels of A, C", "80%", "panel mean", "0.400", "top decile"):
         assert words in shown
 
 

@@ -53,7 +53,9 @@ class Place:
         except (UnicodeEncodeError, binascii.Error, OverflowError):
             raw = b""
         if len(raw) != 8 + _ID_BYTES:
-            raise BadPage("`after` names no place in this list; give what `next` of the answer before says.", "after")
+            raise BadPage(
+                "This list has no such place to go on from; give what the answer before calls the next.", "after"
+            )
         return cls(created, raw[8:].hex())
 
 

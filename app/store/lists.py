@@ -54,7 +54,7 @@ class Place:
             raw = b""
         if len(raw) != 8 + _ID_BYTES:
             raise BadPage(
-                "This list has no such place to go on from; give what the answer before calls the next.", "after"
+                "The value of after names no place in this list; give what the answer before says as its next.", "after"
             )
         return cls(created, raw[8:].hex())
 

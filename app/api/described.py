@@ -56,7 +56,10 @@ _EXAMPLES: Mapping[Kind, tuple[str, str | None]] = {
     errors.AssemblyMismatch: ("'a.bigWig' is in assembly hg38, but the model works in hg19.", "a.bigWig"),
     errors.UnknownAssembly: ("Assembly 'mm10' is not known; the known ones are hg19, hg38.", "mm10"),
     errors.BadName: ("The file's name has control characters; give it a plain name.", None),
-    errors.BadPage: ("The value of after names no place in this list; give what the answer before says as its next.", "after"),
+    errors.BadPage: (
+        "The value of after names no place in this list; give what the answer before says as its next.",
+        "after",
+    ),
     errors.ChecksumMismatch: ("The bytes that arrived have the SHA-256 9f86..., not the stated '2c26...'.", "2c26..."),
     errors.Busy: ("The service imputes as much at once as it can; try again in some seconds.", None),
     errors.DiskFull: ("The service's disk is full, so nothing can be stored now; try again later.", None),

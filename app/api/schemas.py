@@ -125,8 +125,10 @@ class TargetTrust(BaseModel):
     panel_share: float | None = Field(
         examples=[0.12], description="Share of them where the panel has a value; null for a model without a panel"
     )
-    with_panel: MarkAccuracy | None = Field(description="Accuracy to expect where the panel has a value")
-    without_panel: MarkAccuracy | None = Field(description="Accuracy to expect where it has none; null: not measured")
+    with_panel: MarkAccuracy | None = Field(
+        description="Accuracy to expect where the panel has a value, from all of the model's other marks"
+    )
+    without_panel: MarkAccuracy | None = Field(description="The same where it has none; null: not measured")
 
 
 class Summary(BaseModel):

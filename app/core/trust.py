@@ -20,8 +20,8 @@ class Trust:
         Share of them where the model's panel has a value of the target; None for a model without a panel.
     with_panel, without_panel
         The accuracy on samples that the model had not seen: where the panel has a value, and where it has none (or
-        for a model without a panel), each from all of the model's other marks; from fewer it is lower. None where it was
-        not measured.
+        for a model without a panel), each from all of the model's other marks; from fewer it is lower. None where it
+        was not measured.
     """
 
     bins: int

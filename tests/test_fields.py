@@ -195,3 +195,9 @@ def test_a_body_that_is_not_what_it_should_be(client: TestClient, content: bytes
 def test_a_kind_of_error_without_a_sentence_says_nothing_of_the_validator() -> None:
     error = RequestValidationError([{"type": "url_parsing", "loc": ("query", "a"), "msg": "Input should be a URL"}])
     assert sentence(error.errors()[0])[0] == "'a' cannot be used as it is; /docs shows what is expected."
+
+
+def test_json_that_is_nested_too_deeply_is_answered_in_our_words(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = client.post("/v1/samples", content="[" * 5000, headers=headers)
+    assert problem(answer, 400, "bad-request") == "The body cannot be read; send what /docs shows, text as UTF-8."

@@ -22,6 +22,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 MEDIA_TYPE = "application/problem+json"
 
+_FRAMEWORKS_WORDS = "There was an error parsing the body"
+
 PROBLEMS: dict[type[errors.EpifillError], tuple[int, str, str]] = {
     errors.BadRegion: (422, "bad-region", "The region cannot be used"),
     errors.RegionTooShort: (422, "region-too-short", "The chromosome is too short for the model"),
@@ -136,6 +138,8 @@ def install_handlers(app: FastAPI) -> None:
             return _answer(413, "content-too-large", "Content Too Large", str(error.detail))
         if error.status_code == 408:
             return _answer(408, "too-slow", "The request came too slowly", str(error.detail), Connection="close")
+        if error.detail == _FRAMEWORKS_WORDS:  # a body that even its parser gives up on, such as JSON nested too deeply
+            error.detail = "The body cannot be read; send what /docs shows, text as UTF-8."
         phrase = HTTPStatus(error.status_code).phrase
         prefix = request.scope.get("app_root_path", request.scope.get("root_path", ""))
         path, headers = get_route_path({**request.scope, "root_path": prefix}), dict(error.headers or {})
